@@ -1,0 +1,80 @@
+"""A finished picture's 8-bit pixels as the bytes of a file."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from runtime.engines.protocol import Picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Format = Literal["png", "jpeg", "webp", "original"]
+
+_SUFFIX = {"png": ".png", "original": ".png", "jpeg": ".jpg", "webp": ".webp"}
+_CONTENT_TYPE = {"png": "image/png", "original": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+_PNG_LEVEL = 4  # zlib's level in ComfyUI's SaveImage
+_PREVIEW_LEVEL = 1
+_EXIF_MODEL = 0x0110  # the tags in which ComfyUI's WebP carries the graph and, from the next down, the rest
+_LONGEST_EXIF = 60_000  # a JPEG segment holds 64 kB
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedPicture:
+    """A picture as a file: its bytes, type and size."""
+
+    data: bytes = field(repr=False)
+    content_type: str
+    width: int
+    height: int
+
+
+def suffix_of(format: Format) -> str:
+    """The file name's ending for pictures of that format, with its dot."""
+    return _SUFFIX[format]
+
+
+def encode_picture(picture: Picture, format: Format, quality: int) -> EncodedPicture:
+    """Encode to PNG, JPEG or WebP; the graph goes along as text chunks or EXIF. `original` is ComfyUI's own: PNG."""
+    image = _as_image(picture)
+    options = _png_options(picture) if format in ("png", "original") else _lossy_options(picture, quality)
+    if format == "jpeg":
+        image = _flattened(image)
+    buffer = io.BytesIO()
+    image.save(buffer, format="png" if format == "original" else format, **options)
+    return EncodedPicture(
+        data=buffer.getvalue(), content_type=_CONTENT_TYPE[format], width=image.width, height=image.height
+    )
+
+
+def _as_image(picture: Picture) -> Image:
+    from PIL import Image
+
+    pixels = picture.pixels
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _flattened(image: Image) -> Image:
+    """JPEG has no alpha: lay a picture that has it on black, as its colours stand."""
+    return image if image.mode in ("RGB", "L") else image.convert("RGB")
+
+
+def _png_options(picture: Picture) -> dict[str, Any]:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for name, text in picture.png_text.items():
+        info.add_text(name, text)
+    return {"pnginfo": info, "compress_level": _PREVIEW_LEVEL if picture.temporary else _PNG_LEVEL}
+
+
+def _lossy_options(picture: Picture, quality: int) -> dict[str, Any]:
+    from PIL.Image import Exif
+
+    exif = Exif()
+    for place, (name, text) in enumerate(picture.png_text.items()):
+        exif[_EXIF_MODEL - place] = f"{name}:{text}"
+    data = exif.tobytes()
+    return {"quality": quality, "exif": data if len(data) <= _LONGEST_EXIF else b""}

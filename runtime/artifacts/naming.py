@@ -1,0 +1,51 @@
+"""The names of a job's outputs: ComfyUI's prefixes and counters, and where they lie in the store."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+
+_UNSAFE = re.compile(r"[^\w.+=@()% -]", re.ASCII)
+_LONGEST = 100
+
+
+class OutputNames:
+    """Counts the files of one job by their prefix, as ComfyUI does in a folder: `ComfyUI_00001_.png`."""
+
+    def __init__(self, started: time.struct_time) -> None:
+        self._started = started
+        self._counts: dict[str, int] = {}
+
+    def next(self, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> str:
+        """The next name, with the sub-folder that the prefix may hold: `portraits/cat_00001_.png`."""
+        stem = clean_prefix(self._filled(prefix, width, height))
+        number = self._counts[stem] = self._counts.get(stem, 0) + 1
+        return f"{stem.replace('%batch_num%', str(number - 1))}_{number:05}_{suffix}"
+
+    def _filled(self, prefix: str, width: int, height: int) -> str:
+        now = self._started
+        values: Mapping[str, str] = {
+            "width": str(width),
+            "height": str(height),
+            "year": str(now.tm_year),
+            "month": f"{now.tm_mon:02}",
+            "day": f"{now.tm_mday:02}",
+            "hour": f"{now.tm_hour:02}",
+            "minute": f"{now.tm_min:02}",
+            "second": f"{now.tm_sec:02}",
+        }
+        return re.sub(r"%(\w+)%", lambda found: values.get(found[1], found[0]), prefix)
+
+
+def clean_prefix(prefix: str) -> str:
+    """A prefix that stays in its folder: no climbing, no absolute path, only plain characters."""
+    parts = [_UNSAFE.sub("_", part) for part in prefix.replace("\\", "/").split("/")]
+    kept = [part for part in parts if part.strip(". ")]
+    return "/".join(part[:_LONGEST] for part in kept[-8:]) or "ComfyUI"
+
+
+def output_key(*, user: str, job_id: str, token: int, node_id: str, index: int, name: str) -> str:
+    """Where an attempt puts an output: `outputs/USER/JOB/TOKEN/NODE_INDEX_FILENAME`."""
+    filename, node = name.rpartition("/")[2], _UNSAFE.sub("-", node_id)[:_LONGEST]
+    return f"outputs/{user}/{job_id}/{token}/{_UNSAFE.sub('-', node_id)[:_LONGEST]}_{index}_{filename}"

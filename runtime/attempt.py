@@ -1,0 +1,181 @@
+"""One attempt at a job: from its inputs to its outputs in the store, with the time that each part took."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from runtime.artifacts.delivery import Delivered, Delivery, Place
+from runtime.cancellation import CancelFlag
+from runtime.errors import Cancelled, InvalidRequest, ServerlessError, TimedOut
+from runtime.graph.overrides import apply_overrides, seeds_of
+from runtime.graph.workflow import Graph, parse_workflow
+from runtime.inputs import fetch_inputs
+from runtime.jobs.leases import Claim
+from runtime.jobs.record import JobError, Outcome, Status, StoredOutput, Timings
+from runtime.progress import ProgressSink
+from runtime.request import JobRequest
+from runtime.workspace import Workspace
+
+if TYPE_CHECKING:
+    from runtime.engines.protocol import Engine, Execution
+    from runtime.worker import Parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """How an attempt ended: what the store shall keep, and the outputs with their bytes where they are wanted."""
+
+    outcome: Outcome
+    delivered: Sequence[Delivered] = ()
+    texts: Sequence[tuple[str, str]] = ()
+
+    def warned(self, warning: str) -> Finished:
+        """The same with one more warning."""
+        return replace(self, outcome=replace(self.outcome, warnings=(*self.outcome.warnings, warning)))
+
+
+class Stopwatch:
+    """Milliseconds of each part of an attempt."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.perf_counter()
+        self.parts: dict[str, float] = {}
+
+    def lap(self, part: str) -> None:
+        """What passed since the last lap belongs to `part`."""
+        now = time.perf_counter()
+        self.parts[part] = self.parts.get(part, 0.0) + (now - self._last) * 1000
+        self._last = now
+
+    def total(self) -> float:
+        return (time.perf_counter() - self._began) * 1000
+
+
+class Attempt:
+    """Runs one claimed job once."""
+
+    def __init__(self, parts: Parts, request: JobRequest, claim: Claim, flag: CancelFlag) -> None:
+        self.request = request
+        self.job_id = claim.record.job_id
+        self._parts = parts
+        self._flag = flag
+        self._watch = Stopwatch()
+        self._engine: Engine | None = None
+        place = Place(user=claim.record.tenant, job_id=self.job_id, token=claim.fencing_token)
+        keep_data = (request.output.delivery or parts.delivery) == "base64"
+        self._delivery = Delivery(parts.artifacts, place, request.output, parts.uploads, keep_data=keep_data)
+
+    def execute(self, on_progress: ProgressSink) -> Finished:
+        """Walk the way of the job. Raises an error of the tree; `failed` then takes back what was uploaded."""
+        from runtime.engines.protocol import Run
+
+        parts = self._parts
+        with Workspace(root=parts.workspace_root, shared_inputs=parts.shared_inputs) as workspace:
+            fetch_inputs(
+                self.request.images, workspace, cancel=self._flag, limits=parts.limits, web=parts.web, s3=parts.s3
+            )
+            graph = self._graph()
+            self._engine = engine = parts.engines.choose(graph, self.request.engine)
+            report = engine.check(graph, workspace)
+            report.raise_if_rejected()
+            self._watch.lap("resolve")
+            run = Run(
+                job_id=self.job_id,
+                tenant=parts.tenant,
+                files=workspace,
+                sink=self._delivery,
+                flag=self._flag,
+                on_progress=on_progress,
+                extra_pnginfo=self.request.extra_pnginfo,
+                api_key_comfy_org=self._api_key(),
+            )
+            execution = engine.execute(report, run)
+            self._watch.lap("execute")
+            delivered = self._delivery.finish()
+            self._flag.check()
+        self._watch.lap("deliver")
+        return self._completed(graph, execution, delivered, report.warnings)
+
+    def failed(self, exc: ServerlessError) -> Finished:
+        """The end that `exc` means; nothing that was uploaded stays."""
+        self.discard()
+        status = {Cancelled: Status.CANCELLED, TimedOut: Status.TIMED_OUT}.get(type(exc), Status.FAILED)
+        return Finished(
+            outcome=Outcome(
+                status=status,
+                engine=self._engine.name if self._engine else None,
+                error=JobError.of(exc),
+                timings_ms=self._timings({}, 0.0),
+            )
+        )
+
+    def discard(self) -> None:
+        """Take back what this attempt uploaded."""
+        self._delivery.discard()
+
+    def _graph(self) -> Graph:
+        workflow: Any = self.request.workflow
+        if isinstance(workflow, str):
+            workflow = _loads(workflow)
+        if self.request.overrides and isinstance(workflow, Mapping):
+            workflow = apply_overrides(workflow, self.request.overrides)
+        return parse_workflow(workflow)
+
+    def _api_key(self) -> str | None:
+        given = self.request.comfy_org_api_key
+        return given.get_secret_value() if given else self._parts.comfy_org_api_key
+
+    def _completed(
+        self, graph: Graph, execution: Execution, delivered: Sequence[Delivered], warnings: Sequence[str]
+    ) -> Finished:
+        timings = self._timings(execution.node_ms, execution.load_ms)
+        return Finished(
+            outcome=Outcome(
+                status=Status.COMPLETED,
+                engine=self._engine.name if self._engine else None,
+                gpu_seconds=round((timings.execute + timings.load) / 1000, 3),
+                outputs=tuple(map(_stored, delivered)),
+                timings_ms=timings,
+                cached_nodes=execution.cached_nodes,
+                seed_used=seeds_of(graph.source),
+                warnings=tuple(warnings),
+            ),
+            delivered=delivered,
+            texts=execution.texts,
+        )
+
+    def _timings(self, node_ms: Mapping[str, float], load_ms: float) -> Timings:
+        parts = self._watch.parts
+        return Timings(
+            resolve=round(parts.get("resolve", 0.0), 3),
+            load=round(load_ms, 3),
+            execute=round(max(0.0, parts.get("execute", 0.0) - load_ms), 3),
+            deliver=round(parts.get("deliver", 0.0), 3),
+            total=round(self._watch.total(), 3),
+            nodes={id: round(ms, 3) for id, ms in node_ms.items()},
+        )
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidRequest(f"workflow is a string that is not JSON: {str(exc)[:200]}") from exc
+
+
+def _stored(delivered: Delivered) -> StoredOutput:
+    return StoredOutput(
+        node_id=delivered.node_id,
+        kind=delivered.kind,
+        filename=delivered.name.rpartition("/")[2],
+        key=delivered.key,
+        content_type=delivered.content_type,
+        size_bytes=delivered.size_bytes,
+        sha256=delivered.sha256,
+        width=delivered.width,
+        height=delivered.height,
+    )

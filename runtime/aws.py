@@ -1,0 +1,62 @@
+"""How the AWS backends reach their service: whose credentials, which region, which address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from botocore.config import Config
+
+CONNECT_TIMEOUT_S = 3.0
+ATTEMPTS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsAccess:
+    """Where and as whom to call AWS, or what speaks its protocols at `endpoint_url`.
+
+    What is None comes from where boto3 finds it: the environment, the shared files, the machine's role.
+    """
+
+    region: str | None = None
+    endpoint_url: str | None = None
+    access_key_id: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    def session(self) -> Session:
+        """A boto3 session; boto3's own takes some 0.2 s to import."""
+        from boto3.session import Session
+
+        return Session(
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            aws_session_token=self.session_token,
+            region_name=self.region,
+        )
+
+
+def client_config(*, read_timeout_s: float, **options: Any) -> Config:
+    """A Config that bounds one call: ATTEMPTS times connecting and reading, some 7 s of backoff between them.
+
+    Throttling, 5xx and lost connections are what is tried again (botocore's standard mode).
+    """
+    from botocore.config import Config
+
+    return Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        **options,
+    )
+
+
+def explain(error: Exception) -> str:
+    """What a botocore error says without what it may quote: the service's code, or the kind of failure."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return type(error).__name__
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", "no status")
+    return f"{response.get('Error', {}).get('Code', 'no code')} ({status})"

@@ -1,0 +1,165 @@
+"""`comfyui-serverless run`: workflows from files, one after the other in one warm process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, TimeoutError
+from pathlib import Path
+from typing import Any
+
+from runtime.cancellation import CancelFlag
+from runtime.commands.placing import place_outputs
+from runtime.commands.progress_line import ProgressLine
+from runtime.commands.report import report_lines
+from runtime.errors import InvalidRequest, ServerlessError, SettingsInvalid
+from runtime.gpu_thread import GpuThread
+from runtime.request import JobRequest
+from runtime.result import JobResult
+from runtime.settings import Settings
+
+_REDRAW_S = 0.1
+_STATUS_OF_CTRL_C = 130
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the workflows that `words` name. Answers 0 only if every job completed, 130 after Ctrl-C."""
+    arguments = _parser().parse_args(list(words))
+    try:
+        settings = _settings(arguments)
+        overrides = dict(map(_override, arguments.set))
+    except ServerlessError as exc:
+        print(f"comfyui-serverless run: {exc.message}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=settings.log_level if settings.log_level != "INFO" else "WARNING")
+    if arguments.seed is not None:
+        overrides["seed"] = arguments.seed
+    return _Session(arguments, settings, overrides).run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="comfyui-serverless run", description="Run ComfyUI workflows here and now.")
+    parser.add_argument("workflow", nargs="+", type=Path, help="a workflow in API format")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="the models folder (checkpoints/, vae/, ...)")
+    parser.add_argument("--input", type=Path, metavar="DIR", help="the folder that LoadImage reads from")
+    parser.add_argument("--output", type=Path, metavar="DIR", default=Path("output"), help="where pictures are put")
+    parser.add_argument("--engine", choices=("native", "comfyui", "auto"), help="which engine runs the graph")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NODE.INPUT=VALUE", help='for example 6.text="a cat"'
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="sets every seed of the workflow")
+    parser.add_argument("--json", action="store_true", help="print one result object a line, and nothing else")
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    given = {"MODELS_PATH": arguments.models, "INPUT_PATH": arguments.input, "ENGINE": arguments.engine}
+    settings = Settings.from_env({**os.environ, **{name: str(value) for name, value in given.items() if value}})
+    if arguments.models:  # the flag beats every variable that names the folder
+        settings = settings.model_copy(update={"models_path": arguments.models})
+    for name, folder in (("--models", arguments.models), ("--input", arguments.input)):
+        if folder is not None and not folder.is_dir():
+            raise SettingsInvalid(f"{name} is {str(folder)!r}; expected a folder")
+    return settings
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InvalidRequest(f'--set is {text!r}; expected NODE.INPUT=VALUE, for example 6.text="a cat"')
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+class _Session:
+    """The workflows of one command, on one GPU thread."""
+
+    def __init__(self, arguments: argparse.Namespace, settings: Settings, overrides: dict[str, Any]) -> None:
+        self._arguments = arguments
+        self._settings = settings
+        self._overrides = overrides
+        self._flag = CancelFlag()
+        self._interrupted = False
+
+    def run(self) -> int:
+        from runtime.build import build
+
+        previous = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            with GpuThread(lambda: build(self._settings)) as gpu:
+                results = [self._run_file(gpu, path) for path in self._arguments.workflow]
+        except ServerlessError as exc:
+            print(f"comfyui-serverless run: {exc.message}", file=sys.stderr)
+            return 2
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        if self._interrupted:
+            return _STATUS_OF_CTRL_C
+        return 0 if all(result is not None and result.status == "completed" for result in results) else 1
+
+    def _interrupt(self, signum: int, frame: object) -> None:
+        if self._interrupted:
+            signal.default_int_handler(signum, None)
+        self._interrupted = True
+        self._flag.set()
+        print("\ncancelling; press Ctrl-C again to stop at once", file=sys.stderr)
+
+    def _run_file(self, gpu: GpuThread, path: Path) -> JobResult | None:
+        if self._interrupted:
+            return None
+        self._flag = CancelFlag()
+        try:
+            request = JobRequest(workflow=_read(path), overrides=self._overrides, timeout_s=86400)
+        except InvalidRequest as exc:
+            from runtime.results import failed_result
+
+            result = failed_result(path.stem, exc)
+        else:
+            result = self._run(gpu, request, path)
+        self._tell(path, result)
+        return result
+
+    def _run(self, gpu: GpuThread, request: JobRequest, path: Path) -> JobResult:
+        line = ProgressLine(sys.stderr, path.name, shown=not self._arguments.json and sys.stderr.isatty())
+        job = gpu.submit(request, cancel=self._flag, on_progress=line.update)
+        while (result := _wait(job, _REDRAW_S)) is None:
+            line.draw(time.monotonic())
+        line.clear()
+        return result
+
+    def _tell(self, path: Path, result: JobResult) -> None:
+        from runtime.build import build_artifacts
+
+        if self._arguments.json:
+            print(json.dumps(result.to_wire()), flush=True)
+            return
+        placed = place_outputs(result, build_artifacts(self._settings), self._arguments.output)
+        for text in report_lines(path.name, result, placed):
+            print(text, flush=True)
+
+
+def _wait(job: Future[JobResult], timeout_s: float) -> JobResult | None:
+    try:
+        return job.result(timeout_s)
+    except TimeoutError:
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise InvalidRequest(f"there is no file {path}") from exc
+    except (OSError, ValueError, RecursionError) as exc:
+        raise InvalidRequest(f"{path} is not a workflow in API format: {exc}") from exc
+    if not isinstance(workflow, dict):
+        raise InvalidRequest(f"{path} holds no JSON object; expected a workflow in API format")
+    return workflow

@@ -1,0 +1,1 @@
+"""The samplers, a family a file; `table.py` names them as ComfyUI does."""

@@ -1,0 +1,76 @@
+"""Every size of a UNet, as data: what stands at each of its places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvInSpec:
+    """The first convolution."""
+
+    channels_in: int
+    channels_out: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualSpec:
+    """A residual block that the timestep steers."""
+
+    channels_in: int
+    channels_out: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerSpec:
+    """A transformer of `depth` blocks over a context of `context_channels`."""
+
+    channels: int
+    depth: int
+    context_channels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownSpec:
+    """A convolution that halves the resolution."""
+
+    channels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpSpec:
+    """A doubling of the resolution and a convolution."""
+
+    channels: int
+
+
+LayerSpec = ConvInSpec | ResidualSpec | TransformerSpec | DownSpec | UpSpec
+BlockSpec = tuple[LayerSpec, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetSpec:
+    """A UNet: the outputs of `input_blocks` are read again, last first, by `output_blocks`.
+
+    `adm_channels` is the width of the vector `y`, None where the UNet reads none. A transformer has `heads` heads or,
+    where that is None, one for each `head_channels` of its channels.
+    """
+
+    in_channels: int
+    out_channels: int
+    model_channels: int
+    adm_channels: int | None
+    heads: int | None
+    head_channels: int | None
+    input_blocks: tuple[BlockSpec, ...]
+    middle_block: BlockSpec
+    output_blocks: tuple[BlockSpec, ...]
+
+    def heads_of(self, channels: int) -> int:
+        return self.heads or channels // (self.head_channels or channels)
+
+    @property
+    def context_channels(self) -> int:
+        """The width of the prompt's tokens."""
+        blocks = (*self.input_blocks, self.middle_block, *self.output_blocks)
+        return next(layer.context_channels for block in blocks for layer in block if isinstance(layer, TransformerSpec))

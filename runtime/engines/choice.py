@@ -1,0 +1,44 @@
+"""Which engine runs a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runtime.engines.protocol import Engine, EngineFactory
+from runtime.errors import InvalidRequest
+from runtime.graph.workflow import Graph
+
+
+class Engines:
+    """The engines of this deployment, each built when a graph first needs it."""
+
+    def __init__(self, factories: Mapping[str, EngineFactory], *, default: str) -> None:
+        self._factories = factories
+        self._default = default
+        self._built: dict[str, Engine] = {}
+
+    def choose(self, graph: Graph, wish: str | None) -> Engine:
+        """The engine that the request, else the deployment, asks for.
+
+        `auto` is native where it has every node of the graph, else comfyui where the deployment has it; without it
+        native, whose check names what is missing.
+        """
+        name = wish or self._default
+        if name == "auto":
+            name = "native" if self._native_has_all(graph) or "comfyui" not in self._factories else "comfyui"
+        return self.get(name)
+
+    def get(self, name: str) -> Engine:
+        """The engine of that name. Raises InvalidRequest for one that this deployment does not have."""
+        if name not in self._factories:
+            raise InvalidRequest(
+                f"engine is {name!r}; this deployment has {', '.join(self._factories)}"
+                + (" (COMFYUI_PATH is not set)" if name == "comfyui" else "")
+            )
+        if name not in self._built:
+            self._built[name] = self._factories[name]()
+        return self._built[name]
+
+    def _native_has_all(self, graph: Graph) -> bool:
+        native = self.get("native")
+        return all(native.knows(class_type) for class_type in {node.class_type for node in graph.nodes.values()})

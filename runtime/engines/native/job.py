@@ -1,0 +1,116 @@
+"""One job on the native engine: the executor's host."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.engines.limits import GraphLimits
+from runtime.engines.native.calls import Returned
+from runtime.engines.native.context import JobContext, hidden_values
+from runtime.engines.native.faults import translated
+from runtime.engines.native.registry import NodeRegistry
+from runtime.engines.protocol import Run
+from runtime.errors import GraphRejected, OutOfMemory
+from runtime.graph.node_type import NodeType
+from runtime.graph.workflow import Graph, Link, Node
+from runtime.nodes.protocol import ModelFiles
+
+if TYPE_CHECKING:
+    from runtime.models.store import ModelStore
+
+_log = logging.getLogger(__name__)
+
+_BATCH_SLACK = 16  # frames of a video are a batch too
+
+
+class Job:
+    """The executor's host for one job."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        run: Run,
+        types: NodeRegistry,
+        models: ModelStore,
+        limits: GraphLimits,
+        free: Callable[[], None],
+    ) -> None:
+        self._graph = graph
+        self._run = run
+        self._types = types
+        self._models = models
+        self._limits = limits
+        self._free = free
+        self._context = JobContext(run, graph, models, max_pixels=limits.max_pixels)
+        self.texts: list[tuple[str, str]] = []
+
+    def node_type(self, class_type: str) -> NodeType:
+        node_type = self._types.get(class_type)
+        if node_type is None:
+            raise GraphRejected(f"a node expanded to a node class that is not here: {class_type}")
+        return node_type
+
+    def hidden(self, node: Node, node_type: NodeType) -> Mapping[str, Any]:
+        return hidden_values(node_type.hidden, self._context, node, self._graph) if node_type.hidden else {}
+
+    def starting(self, node: Node, done: int, total: int) -> None:
+        self._context.starting(node, done, total)
+
+    def guard(self, node: Node, call: Callable[[], Returned]) -> Returned:
+        try:
+            return translated(node, call)
+        except OutOfMemory:
+            _log.warning("%s (node %s) ran out of memory: freeing and trying once more", node.class_type, node.id)
+        self._free()
+        return translated(node, call)
+
+    def produced(self, node: Node, returned: Returned) -> None:
+        for ui in returned.ui:
+            self.texts += [(node.id, text) for text in ui.get("text", ()) if isinstance(text, str)]
+        for values in returned.outputs:
+            for value in values:
+                self._refuse_large(node, value)
+
+    def _refuse_large(self, node: Node, value: Any) -> None:
+        shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
+        if len(shape) != 4 or shape[-1] not in (1, 3, 4):
+            return
+        batch, height, width, _ = shape
+        if height * width > self._limits.max_pixels or batch > self._limits.max_batch * _BATCH_SLACK:
+            raise GraphRejected(
+                f"{node.class_type} (node {node.id}) made {batch} pictures of {width}x{height}; this deployment takes "
+                f"{self._limits.max_pixels} pixels each (MAX_PIXELS)",
+                node_id=node.id,
+            )
+
+    def file_identity(self, type_: Any, name: str) -> str:
+        """What stands for a file's content in a cache key."""
+        if isinstance(type_, ModelFiles):
+            return self._models.identity(type_.folder, name)
+        return sha256_of(self._run.files.input_path(name))
+
+
+def fingerprint(node: Node, node_type: NodeType) -> Any:
+    """What the class's IS_CHANGED says of its constant inputs; NaN, equal to nothing, where it fails."""
+    given = {
+        name: None if type(value) is Link else value for name, value in node.inputs.items() if name in node_type.inputs
+    }
+    declared: Any = node_type.cls
+    try:
+        return declared.IS_CHANGED(**given)
+    except Exception:  # a custom node's own code: its node is then run each time, as in ComfyUI
+        _log.warning("IS_CHANGED of %s (node %s) failed", node.class_type, node.id, exc_info=True)
+        return float("nan")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

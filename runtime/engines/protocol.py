@@ -1,0 +1,112 @@
+"""What every engine answers, and what it is given to run a graph with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runtime.cancellation import CancelFlag
+from runtime.graph.check import CheckReport
+from runtime.graph.workflow import Graph
+from runtime.progress import ProgressSink
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+
+class JobFiles(Protocol):
+    """The input files of one job."""
+
+    def input_path(self, name: str) -> Path:
+        """Where the input file lies. Raises InputRejected for a name that is not there or leaves the folder."""
+
+    def input_names(self, kind: str) -> Sequence[str]:
+        """The names of the files of a kind: `image` or `latent`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One finished picture on its way out: 8-bit pixels (H, W, C), named as ComfyUI names it."""
+
+    node_id: str
+    index: int
+    filename_prefix: str
+    pixels: NDArray[numpy.uint8] = field(repr=False)
+    png_text: Mapping[str, str] = field(repr=False, default_factory=dict)
+    temporary: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOutput:
+    """One finished file that is not a picture; `suffix` with its dot, `kind` as in a result's outputs."""
+
+    node_id: str
+    index: int
+    filename_prefix: str
+    suffix: str
+    kind: str
+    data: bytes = field(repr=False)
+
+
+class ArtifactSink(Protocol):
+    """Where an engine hands outputs over as they appear.
+
+    Both calls answer at once with the file name and do the encoding and the upload on other threads; a failure there
+    is reported when the job is delivered.
+    """
+
+    def picture(self, picture: Picture) -> str: ...
+
+    def file(self, output: FileOutput) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One job as an engine sees it. `extra_pnginfo` is what pictures carry beside the graph."""
+
+    job_id: str
+    tenant: str
+    files: JobFiles
+    sink: ArtifactSink
+    flag: CancelFlag
+    on_progress: ProgressSink
+    extra_pnginfo: Mapping[str, Any] = field(default_factory=dict)
+    api_key_comfy_org: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """What running a graph took. `node_ms` has the nodes that ran, `cached_nodes` those that did not need to."""
+
+    cached_nodes: tuple[str, ...]
+    node_ms: Mapping[str, float]
+    load_ms: float
+    texts: Sequence[tuple[str, str]] = ()
+
+
+class Engine(Protocol):
+    """Runs graphs in this process.
+
+    `check` finds every problem of a graph before anything runs. `execute` runs a graph that `check` let pass, on the
+    calling thread; it raises an error of the tree in runtime/errors.py, `Cancelled` and `TimedOut` within one sampling
+    step of the flag, and leaves nothing behind that the next job could see. `free` gives memory back.
+    """
+
+    name: str
+
+    def object_info(self) -> Mapping[str, Any]:
+        """The node types in ComfyUI's object_info form."""
+
+    def knows(self, class_type: str) -> bool: ...
+
+    def check(self, graph: Graph, files: JobFiles) -> CheckReport: ...
+
+    def execute(self, report: CheckReport, run: Run) -> Execution: ...
+
+    def free(self) -> None: ...
+
+
+EngineFactory = Callable[[], Engine]

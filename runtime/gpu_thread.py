@@ -1,0 +1,149 @@
+"""The one thread that the GPU belongs to, and how asynchronous callers wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import functools
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+
+from runtime.cancellation import CancelFlag
+from runtime.progress import ProgressSink, ignore_progress
+from runtime.progress_relay import ProgressRelay
+
+if TYPE_CHECKING:
+    from runtime.request import JobRequest
+    from runtime.result import JobResult
+
+STUCK_EXIT_STATUS = 70
+"""What the process ends with when a job does not leave the thread (EX_SOFTWARE of sysexits.h)."""
+
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class RunsJobs(Protocol):
+    """What the thread runs jobs with: `runtime.worker.Worker`."""
+
+    def run(self, request: JobRequest, *, cancel: CancelFlag, on_progress: ProgressSink) -> JobResult:
+        """The job's result, whatever became of it; a failed job is a result and not an exception."""
+
+
+class GpuThread:
+    """Runs one job at a time, in the order they came, on a thread of its own in torch's inference mode.
+
+    The thread starts at once: it imports torch and calls `build_worker` while the caller goes on. If that fails,
+    `ready` and every job raise what it raised. A job that has not left the thread `grace_s` seconds after its cancel
+    ends the process with `STUCK_EXIT_STATUS`: a call into a kernel or a foreign node cannot be interrupted otherwise,
+    and the next job must not wait behind it.
+    """
+
+    def __init__(self, build_worker: Callable[[], RunsJobs], *, grace_s: float = 30.0) -> None:
+        self._grace_s = grace_s
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._worker: Future[RunsJobs] = Future()
+        self._thread = threading.Thread(target=self._serve, args=(build_worker,), name="gpu", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> GpuThread:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def ready(self) -> None:
+        """Wait until the worker is built. Raises what building it raised."""
+        await asyncio.shield(asyncio.wrap_future(self._worker))
+
+    async def run(self, request: JobRequest, on_progress: ProgressSink = ignore_progress) -> JobResult:
+        """Run the job and answer its result.
+
+        `on_progress` is called on the event loop's thread, at most once a second. When the awaiting task is cancelled,
+        the job's flag is set, and `CancelledError` is raised again once the job has left the thread.
+        """
+        flag = CancelFlag()
+        relay = ProgressRelay(on_progress, loop=asyncio.get_running_loop())
+        job = self.submit(request, cancel=flag, on_progress=relay)
+        outcome = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(outcome)
+        except asyncio.CancelledError:
+            flag.set()
+            job.cancel()  # a job that still waits for its turn never starts
+            await self._until_left(outcome)
+            raise
+
+    def submit(
+        self, request: JobRequest, *, cancel: CancelFlag, on_progress: ProgressSink = ignore_progress
+    ) -> Future[JobResult]:
+        """Queue the job; `on_progress` is called on the GPU thread."""
+        job: Future[JobResult] = Future()
+        self._tasks.put(functools.partial(_settle, job, lambda: self._run(request, cancel, on_progress)))
+        return job
+
+    def close(self) -> None:
+        """End the thread when its queue is done; like a cancelled job it has `grace_s` seconds for that."""
+        self._tasks.put(None)
+        self._thread.join(self._grace_s)
+        if self._thread.is_alive():
+            _end_process(f"the GPU thread still works {self._grace_s:g} s after it was closed")
+
+    def _run(self, request: JobRequest, cancel: CancelFlag, on_progress: ProgressSink) -> JobResult:
+        return self._worker.result().run(request, cancel=cancel, on_progress=on_progress)
+
+    def _serve(self, build_worker: Callable[[], RunsJobs]) -> None:
+        with contextlib.ExitStack() as life:
+            _settle(self._worker, functools.partial(_prepare, life, build_worker))
+            while (task := self._tasks.get()) is not None:
+                task()
+                del task  # a request may hold megabytes: it shall not outlive its job
+
+    async def _until_left(self, outcome: asyncio.Future[Any]) -> None:
+        deadline = time.monotonic() + self._grace_s
+        while not outcome.done():
+            remaining_s = deadline - time.monotonic()
+            if remaining_s <= 0:
+                _end_process(f"a cancelled job has not left the GPU thread within {self._grace_s:g} s")
+            with contextlib.suppress(asyncio.CancelledError):  # a second cancel asks for nothing new
+                await asyncio.wait({outcome}, timeout=remaining_s)
+        if not outcome.cancelled() and (failure := outcome.exception()):
+            _LOG.error("a cancelled job ended with %r", failure)
+
+
+def _prepare(life: contextlib.ExitStack, build_worker: Callable[[], RunsJobs]) -> RunsJobs:
+    """Import torch and build the worker, both in the inference mode that lasts as long as `life`."""
+    import torch
+
+    life.enter_context(torch.inference_mode())
+    return build_worker()
+
+
+def _settle(future: Future[_T], function: Callable[[], _T]) -> None:
+    """Call `function` and give `future` what it returns or raises, unless the future was cancelled before."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except BaseException as exc:  # whatever it is, it belongs to whoever waits: the thread serves the next
+        future.set_exception(exc)
+    finally:
+        del future, function  # else the exception's traceback, the frame and the future keep one another alive
+
+
+def _end_process(reason: str) -> NoReturn:
+    """End the process without unwinding, after saying why and where every thread stands."""
+    _LOG.critical("%s; ending the process", reason)
+    faulthandler.dump_traceback()
+    for child in multiprocessing.active_children():
+        child.terminate()  # a heartbeat that outlived us would claim that the worker is alive
+    logging.shutdown()
+    os._exit(STUCK_EXIT_STATUS)

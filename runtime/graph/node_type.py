@@ -1,0 +1,140 @@
+"""A node class's declarations, read once and typed, so that checking and running a node costs no reflection."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from runtime.nodes.protocol import InputFiles, ModelFiles
+
+_SCALARS = ("INT", "FLOAT", "STRING", "BOOLEAN")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputSpec:
+    """One declared input. `type` is a type name, a tuple of the values of a combo, or a file combo."""
+
+    name: str
+    type: Any
+    options: Mapping[str, Any]
+    required: bool
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.type in _SCALARS
+
+    @property
+    def is_lazy(self) -> bool:
+        return bool(self.options.get("lazy"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeType:
+    """What a node class declares, in the terms of ComfyUI's node protocol."""
+
+    name: str
+    cls: type = field(repr=False)
+    inputs: Mapping[str, InputSpec]
+    hidden: Mapping[str, str]
+    return_types: tuple[Any, ...]
+    function: str
+    is_output: bool
+    takes_lists: bool
+    lists_out: tuple[bool, ...]
+    validates: frozenset[str]
+    validates_all: bool
+    has_is_changed: bool
+    is_lazy: bool
+    keeps_identity: bool
+    """The result depends on the node's own id, so two equal nodes are not one (ComfyUI's UNIQUE_ID, NOT_IDEMPOTENT)."""
+
+    @property
+    def takes_input_types(self) -> bool:
+        """The class checks the types of its links itself."""
+        return "input_types" in self.validates
+
+
+def read_node_type(name: str, cls: type) -> NodeType:
+    """Read the declarations of `cls`. Calls its INPUT_TYPES once."""
+    declared: Any = cls
+    input_types = declared.INPUT_TYPES()
+    hidden = MappingProxyType({key: _hidden_name(value) for key, value in input_types.get("hidden", {}).items()})
+    validates, validates_all = _validated_names(cls)
+    return_types = tuple(getattr(declared, "RETURN_TYPES", ()))
+    return NodeType(
+        name=name,
+        cls=cls,
+        inputs=MappingProxyType(_read_inputs(input_types)),
+        hidden=hidden,
+        return_types=return_types,
+        function=declared.FUNCTION,
+        is_output=getattr(declared, "OUTPUT_NODE", False) is True,
+        takes_lists=bool(getattr(declared, "INPUT_IS_LIST", False)),
+        lists_out=tuple(bool(flag) for flag in getattr(declared, "OUTPUT_IS_LIST", (False,) * len(return_types))),
+        validates=validates,
+        validates_all=validates_all,
+        has_is_changed=hasattr(declared, "IS_CHANGED"),
+        is_lazy=hasattr(declared, "check_lazy_status"),
+        keeps_identity="UNIQUE_ID" in hidden.values() or bool(getattr(declared, "NOT_IDEMPOTENT", False)),
+    )
+
+
+def _read_inputs(input_types: Mapping[str, Mapping[str, Any]]) -> dict[str, InputSpec]:
+    return {
+        name: _read_input(name, config, required=category == "required")
+        for category in ("optional", "required")
+        for name, config in input_types.get(category, {}).items()
+    }
+
+
+def _read_input(name: str, config: Any, *, required: bool) -> InputSpec:
+    type_, options = config[0], config[1] if len(config) > 1 else {}
+    if type_ == "COMBO":
+        type_ = tuple(options.get("options", ()))
+    elif isinstance(type_, list):
+        type_ = tuple(type_)
+    return InputSpec(name=name, type=type_, options=options, required=required)
+
+
+def _hidden_name(value: Any) -> str:
+    return value if isinstance(value, str) else str(value[0])
+
+
+def _validated_names(cls: type) -> tuple[frozenset[str], bool]:
+    validate = getattr(cls, "VALIDATE_INPUTS", None)
+    if validate is None:
+        return frozenset(), False
+    spec = inspect.getfullargspec(validate)
+    return frozenset([*spec.args, *spec.kwonlyargs]), spec.varkw is not None
+
+
+def is_file_combo(spec: InputSpec) -> bool:
+    """Whether the input's values are names of files."""
+    return isinstance(spec.type, ModelFiles | InputFiles)
+
+
+def types_fit(received: Any, wanted: Any) -> bool:
+    """Whether an output of type `received` may feed an input of type `wanted`.
+
+    Types are equal, either is the wildcard `*`, or their comma-separated unions share a name. A type that overrides
+    `__ne__`, as custom nodes' wildcards do, decides for itself; a combo takes a COMBO or a STRING-like list output.
+    """
+    if not received != wanted:  # noqa: SIM202 - custom nodes' wildcard types override __ne__ alone
+        return True
+    if isinstance(received, list | tuple) or isinstance(wanted, list | tuple):
+        return _combo_fits(received, wanted)
+    if not isinstance(received, str) or not isinstance(wanted, str):
+        return False
+    ours, theirs = _names(received), _names(wanted)
+    return bool(ours & theirs) or "*" in ours or "*" in theirs
+
+
+def _combo_fits(received: Any, wanted: Any) -> bool:
+    return received in ("*", "COMBO") or wanted == "*" or list(received) == list(wanted)
+
+
+def _names(union: str) -> set[str]:
+    return {name.strip() for name in union.split(",")}

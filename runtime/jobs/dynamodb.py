@@ -1,0 +1,225 @@
+"""Job state in one DynamoDB table, shared by every worker of a deployment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from runtime.aws import AwsAccess, client_config, explain
+from runtime.clock import Clock, SystemClock
+from runtime.errors import StateUnavailable
+from runtime.jobs import overflow, transitions
+from runtime.jobs.attributes import from_attributes, to_attribute, to_attributes
+from runtime.jobs.codec import from_document, to_document, to_summary
+from runtime.jobs.moves import JobMoves, Moved
+from runtime.jobs.overflow import Blobs
+from runtime.jobs.record import ANONYMOUS, JobKey, JobRecord, JobSummary
+from runtime.jobs.store import ANONYMOUS_DAYS, Page, due_shard, read_cursor, write_cursor
+from runtime.jobs.table import BY_DUE, BY_USER, EXPIRY, KEY
+from runtime.jobs.update_expression import update_expression
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_CONFLICTS = 10
+"""How often a move is tried again because another caller moved the job meanwhile."""
+_CONNECTIONS = 16
+_READ_TIMEOUT_S = 5.0
+
+Item = Mapping[str, Any]
+
+
+class DynamoJobStore(JobMoves):
+    """A JobStore in the DynamoDB table `table`, which is `table.TABLE`.
+
+    A job that is claimed as it comes in costs two writes and one a heartbeat, and no read. What is too large for an
+    item goes to `blobs`; without one the item holds it all, up to DynamoDB's 400 kB.
+    """
+
+    def __init__(
+        self, table: str, *, access: AwsAccess | None = None, blobs: Blobs | None = None, clock: Clock | None = None
+    ) -> None:
+        super().__init__(clock or SystemClock())
+        self._table = table
+        self._access = access or AwsAccess()
+        self._blobs = blobs
+        self._lock = threading.Lock()
+        self._made: DynamoDBClient | None = None
+
+    def prepare(self) -> None:
+        with self._translated("prepare"):
+            self._client()
+
+    def get(self, tenant: str, job_id: str) -> JobRecord | None:
+        return self._record(self._item(JobKey(tenant, job_id)))
+
+    def request_of(self, tenant: str, job_id: str) -> str | None:
+        item = self._item(JobKey(tenant, job_id))
+        if item is None or self._is_expired(item):
+            return None
+        return overflow.get_request(from_attributes(item), self._blobs)
+
+    def list_by_user(self, tenant: str, user_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
+        after = read_cursor(cursor) if cursor else None
+        jobs: list[JobSummary] = []
+        for user_key in self._user_keys(tenant, user_id, after):
+            for job in self._listed(tenant, user_key, after, limit - len(jobs)):
+                jobs.append(job)
+                if len(jobs) == limit:
+                    return Page(jobs=tuple(jobs), cursor=write_cursor(job.created_at, job.job_id))
+            after = None
+        return Page(jobs=tuple(jobs), cursor=None)
+
+    def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
+        with self._translated("Query"):
+            answer = self._client().query(
+                TableName=self._table,
+                IndexName=BY_DUE,
+                KeyConditionExpression="due_shard = :shard AND due_at <= :now",
+                ExpressionAttributeValues=to_attributes({":shard": shard, ":now": self._clock.wall()}),
+                Limit=limit,
+            )
+        return [JobKey(*item[KEY]["S"].split("#", 1)) for item in answer["Items"]]
+
+    def _move(
+        self, key: JobKey, move: transitions.Move, *, known: JobRecord | None, request: str | None = None
+    ) -> Moved:
+        before = known
+        for _ in range(_CONFLICTS):
+            after = transitions.apply(move, before)
+            if after is None or after is before:
+                return Moved(record=before, changed=False)
+            try:
+                self._write(before, after, request)
+                return Moved(record=after, changed=True)
+            except _Conflict as conflict:
+                before = self._record(conflict.item or self._item(key))
+            if before == after:  # written by ourselves: the answer was lost, and botocore sent it again
+                return Moved(record=after, changed=True)
+        raise StateUnavailable(f"job {key.job_id!r} was changed {_CONFLICTS} times by others while it was to be moved")
+
+    def _write(self, before: JobRecord | None, after: JobRecord, request: str | None) -> None:
+        document = overflow.put_details(to_document(after), self._blobs)
+        if before is None:
+            self._put(after.key, document, request)
+        else:
+            self._update(before, document)
+
+    def _put(self, key: JobKey, document: Item, request: str | None) -> None:
+        held = {} if request is None else overflow.put_request(key, request, self._blobs)
+        extra = {KEY: str(key), "user_key": _user_key(document), "due_shard": due_shard(key), **held}
+        with self._translated("PutItem"):
+            self._client().put_item(
+                TableName=self._table,
+                Item=to_attributes({**document, **extra}),
+                ConditionExpression=f"attribute_not_exists({KEY}) OR {EXPIRY} <= :now",
+                ExpressionAttributeValues=to_attributes({":now": self._clock.wall()}),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+
+    def _update(self, before: JobRecord, document: Item) -> None:
+        with self._translated("UpdateItem"):
+            self._client().update_item(
+                TableName=self._table,
+                Key={KEY: to_attribute(str(before.key))},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **update_expression(to_document(before), document),
+            )
+
+    def _item(self, key: JobKey) -> Item | None:
+        with self._translated("GetItem"):
+            answer = self._client().get_item(
+                TableName=self._table, Key={KEY: to_attribute(str(key))}, ConsistentRead=True
+            )
+        return answer.get("Item")
+
+    def _record(self, item: Item | None) -> JobRecord | None:
+        if item is None or self._is_expired(item):
+            return None
+        return from_document(overflow.get_details(from_attributes(item), self._blobs))
+
+    def _is_expired(self, item: Item) -> bool:
+        return EXPIRY in item and int(item[EXPIRY]["N"]) <= self._clock.wall()
+
+    def _user_keys(self, tenant: str, user_id: str, after: tuple[str, str] | None) -> Iterator[str]:
+        """The partitions that a user's jobs are in, newest first."""
+        if user_id != ANONYMOUS:
+            yield f"{tenant}#user#{user_id}"
+            return
+        today = datetime.fromtimestamp(self._clock.wall(), timezone.utc).date()
+        for days in range(-1, ANONYMOUS_DAYS):  # from tomorrow on: another machine's clock may be ahead
+            day = (today - timedelta(days=days)).isoformat()
+            if after is None or day <= after[0][: len(day)]:
+                yield f"{tenant}#day#{day}"
+
+    def _listed(self, tenant: str, user_key: str, after: tuple[str, str] | None, limit: int) -> Iterator[JobSummary]:
+        """The jobs of one partition that have not expired, newest first, from behind `after` on."""
+        start = _place(tenant, user_key, after) if after and _is_in(user_key, after) else None
+        while True:
+            items, start = self._query(user_key, start, limit)
+            yield from (to_summary(from_attributes(item)) for item in items)
+            if start is None:
+                return
+
+    def _query(self, user_key: str, start: Item | None, limit: int) -> tuple[Sequence[Item], Item | None]:
+        resumed: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
+        with self._translated("Query"):
+            answer = self._client().query(
+                TableName=self._table,
+                IndexName=BY_USER,
+                KeyConditionExpression="user_key = :user",
+                FilterExpression=f"attribute_not_exists({EXPIRY}) OR {EXPIRY} > :now",
+                ExpressionAttributeValues=to_attributes({":user": user_key, ":now": self._clock.wall()}),
+                ScanIndexForward=False,
+                Limit=limit,
+                **resumed,
+            )
+        return answer["Items"], answer.get("LastEvaluatedKey")
+
+    def _client(self) -> DynamoDBClient:
+        with self._lock:
+            if self._made is None:
+                config = client_config(read_timeout_s=_READ_TIMEOUT_S, max_pool_connections=_CONNECTIONS)
+                session = self._access.session()
+                self._made = session.client("dynamodb", endpoint_url=self._access.endpoint_url, config=config)
+            return self._made
+
+    @contextmanager
+    def _translated(self, operation: str) -> Iterator[None]:
+        """A failed condition as _Conflict, every other error of boto3's as StateUnavailable."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError) as exc:
+            if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                found: dict[str, Any] = {**exc.response}
+                raise _Conflict(found.get("Item")) from exc
+            raise StateUnavailable(f"{operation} on DynamoDB table {self._table!r} failed: {explain(exc)}") from exc
+
+
+class _Conflict(Exception):
+    """A write's condition did not hold; `item` is what stands there, where the service says so."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__("the item is not what the write needs")
+        self.item = item
+
+
+def _user_key(document: Item) -> str:
+    """Anonymous jobs have a partition a day, so that none grows without end."""
+    if document["user_id"] != ANONYMOUS:
+        return f"{document['tenant']}#user#{document['user_id']}"
+    return f"{document['tenant']}#day#{document['created_at'][:10]}"
+
+
+def _is_in(user_key: str, after: tuple[str, str]) -> bool:
+    return "#day#" not in user_key or user_key.endswith(f"#day#{after[0][:10]}")
+
+
+def _place(tenant: str, user_key: str, after: tuple[str, str]) -> Item:
+    created_at, job_id = after
+    return to_attributes({KEY: str(JobKey(tenant, job_id)), "user_key": user_key, "created_at": created_at})

@@ -1,0 +1,192 @@
+"""Job state in one SQLite file, shared by the threads and processes of a machine."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runtime.clock import Clock, SystemClock
+from runtime.errors import StateUnavailable
+from runtime.jobs import transitions
+from runtime.jobs.codec import from_document, to_document, to_summary
+from runtime.jobs.moves import JobMoves, Moved
+from runtime.jobs.record import JobKey, JobRecord
+from runtime.jobs.store import Page, due_shard, read_cursor, write_cursor
+
+BUSY_TIMEOUT_S = 10.0
+"""How long a call waits for other processes' writes before it gives up."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE jobs (
+        tenant TEXT NOT NULL,
+        job_id TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        due_shard INTEGER NOT NULL,
+        due_at REAL,
+        expires_at INTEGER,
+        record TEXT NOT NULL,
+        request TEXT,
+        PRIMARY KEY (tenant, job_id)
+    );
+    CREATE INDEX jobs_by_user ON jobs (tenant, user_id, created_at, job_id);
+    CREATE INDEX jobs_by_due ON jobs (due_shard, due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX jobs_by_expiry ON jobs (expires_at) WHERE expires_at IS NOT NULL;
+    """,
+)
+"""Each takes a file from the version that is its place to the next; never changed once released, only added to."""
+
+_READ = "SELECT record FROM jobs WHERE tenant = ? AND job_id = ?"
+_INSERT = """
+    INSERT INTO jobs (due_at, expires_at, record, tenant, job_id, user_id, created_at, due_shard, request)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_UPDATE = "UPDATE jobs SET due_at = ?, expires_at = ?, record = ? WHERE tenant = ? AND job_id = ?"
+_FORGET = "DELETE FROM jobs WHERE expires_at <= ?"
+_REQUEST = "SELECT request FROM jobs WHERE tenant = ? AND job_id = ? AND (expires_at IS NULL OR expires_at > ?)"
+_LIST = """
+    SELECT record FROM jobs
+    WHERE tenant = ? AND user_id = ? AND (created_at, job_id) < (?, ?) AND (expires_at IS NULL OR expires_at > ?)
+    ORDER BY created_at DESC, job_id DESC LIMIT ?
+"""
+_DUE = "SELECT tenant, job_id FROM jobs WHERE due_shard = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
+_AFTER_ALL = ("~", "")
+"""Sorts behind every `created_at`."""
+
+
+class SqliteJobStore(JobMoves):
+    """A JobStore in the file `path`, made with its folder on first use. Whole or absent after a crash of the process.
+
+    A machine that loses power may lose the last moves, never the file (WAL, synchronous=NORMAL). Expired jobs are
+    deleted when another is born. Not for a file on a network share, and not to be carried over a fork.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
+        super().__init__(clock or SystemClock())
+        self._path = path
+        self._lock = threading.Lock()
+        self._opened: sqlite3.Connection | None = None
+
+    def prepare(self) -> None:
+        with self._connection():
+            pass
+
+    def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    def get(self, tenant: str, job_id: str) -> JobRecord | None:
+        with self._connection() as connection:
+            return self._read(connection, JobKey(tenant, job_id))
+
+    def request_of(self, tenant: str, job_id: str) -> str | None:
+        with self._connection() as connection:
+            row = connection.execute(_REQUEST, (tenant, job_id, self._clock.wall())).fetchone()
+        return row[0] if row else None
+
+    def list_by_user(self, tenant: str, user_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
+        after = read_cursor(cursor) if cursor else _AFTER_ALL
+        with self._connection() as connection:
+            rows = connection.execute(_LIST, (tenant, user_id, *after, self._clock.wall(), limit + 1)).fetchall()
+        jobs = tuple(to_summary(json.loads(row[0])) for row in rows[:limit])
+        more = len(rows) > limit
+        return Page(jobs=jobs, cursor=write_cursor(jobs[-1].created_at, jobs[-1].job_id) if more else None)
+
+    def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
+        with self._connection() as connection:
+            return [JobKey(*row) for row in connection.execute(_DUE, (shard, self._clock.wall(), limit))]
+
+    def _move(
+        self, key: JobKey, move: transitions.Move, *, known: JobRecord | None, request: str | None = None
+    ) -> Moved:
+        with self._connection() as connection, _transaction(connection):
+            before = self._read(connection, key)
+            after = transitions.apply(move, before)
+            if after is None or after is before:
+                return Moved(record=before, changed=False)
+            if before is None:
+                self._insert(connection, after, request)
+            else:
+                connection.execute(_UPDATE, (*_columns(after), *key))
+            return Moved(record=after, changed=True)
+
+    def _read(self, connection: sqlite3.Connection, key: JobKey) -> JobRecord | None:
+        row = connection.execute(_READ, key).fetchone()
+        record = from_document(json.loads(row[0])) if row else None
+        return None if record and record.is_expired(self._clock.wall()) else record
+
+    def _insert(self, connection: sqlite3.Connection, record: JobRecord, request: str | None) -> None:
+        connection.execute(_FORGET, (self._clock.wall(),))
+        birth = (*record.key, record.user_id, record.created_at, due_shard(record.key), request)
+        connection.execute(_INSERT, (*_columns(record), *birth))
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """The one connection, for one thread at a time; SQLite's errors are StateUnavailable."""
+        with self._lock:
+            try:
+                if self._opened is None:
+                    self._opened = _open(self._path)
+                yield self._opened
+            except (sqlite3.Error, OSError) as exc:
+                raise StateUnavailable(f"the job store {self._path} cannot be used: {exc}") from exc
+
+
+def _columns(record: JobRecord) -> tuple[Any, ...]:
+    return record.due_at, record.expires_at, _encode(to_document(record))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == len(_MIGRATIONS):
+        return
+    with _transaction(connection):
+        version = _version(connection)
+        if version > len(_MIGRATIONS):
+            raise StateUnavailable(
+                f"the job store {path} has schema version {version}, written by a newer release; "
+                f"this one reads up to {len(_MIGRATIONS)}"
+            )
+        for script in _MIGRATIONS[version:]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

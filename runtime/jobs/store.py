@@ -1,0 +1,110 @@
+"""What keeps the state of jobs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runtime.errors import InvalidRequest
+from runtime.jobs.leases import Claim
+from runtime.jobs.record import JobFacts, JobKey, JobRecord, JobSummary, Outcome, Progress
+
+DUE_SHARDS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some jobs of a list, and where the rest begins; `cursor` is None at the end, before which a page may be empty."""
+
+    jobs: tuple[JobSummary, ...]
+    cursor: str | None
+
+
+class JobStore(Protocol):
+    """The state of every job, one record each, shared by workers that know nothing of each other.
+
+    Each call is atomic and final when it returns: of several callers that make the same move, one wins. A record moves
+    by `transitions.LEGAL` alone, and terminal states never change. A job past its `expires_at` is absent. A call whose
+    answer was lost may be made again: it finds its own work done. Every call may raise StateUnavailable, after
+    retries of its own and within half a minute.
+    """
+
+    def prepare(self) -> None:
+        """Open what the first call would open. May be called from another thread, also beside the first call."""
+
+    def create(self, facts: JobFacts, *, dispatch_by: float, request: str | None = None) -> JobRecord:
+        """The job `facts`, pending until somebody claims it; `request` is kept for that worker.
+
+        `dispatch_by` in epoch seconds. The same job again is given as it stands now. Raises InvalidRequest if its id
+        already names a job with another request.
+        """
+
+    def claim(self, facts: JobFacts, *, worker_id: str, request: str | None = None) -> Claim | JobRecord:
+        """The right to run the job, whether it was pending, absent, or lost by its worker; else its record.
+
+        One caller at a time holds a job, for `leases.LEASE_S` from before the call; each claim has a higher fencing
+        token. A record is what a caller gets of a job that another holds, that has ended, or that ends by this call:
+        its lease is over with no attempt left (failed) or a cancel asked for (cancelled). Raises InvalidRequest as
+        `create` does.
+        """
+
+    def renew(self, claim: Claim, progress: Progress | None = None) -> Claim:
+        """The claim with a whole lease from now, and with what was asked of the job meanwhile.
+
+        Raises LeaseLost if the claim no longer holds the job: its work is void then.
+        """
+
+    def finish(self, claim: Claim, outcome: Outcome) -> JobRecord:
+        """The job as it ended, by `outcome`. Raises LeaseLost, and keeps nothing of it, if the claim lost the job."""
+
+    def hand_back(self, claim: Claim) -> JobRecord:
+        """The job, pending again and due at once, without an attempt counted; cancelled if that was asked for.
+
+        Raises LeaseLost if the claim no longer holds the job.
+        """
+
+    def request_cancel(self, tenant: str, job_id: str) -> JobRecord | None:
+        """The job, cancelled if nobody works on it, else with its holder asked to stop; None if it is absent."""
+
+    def get(self, tenant: str, job_id: str) -> JobRecord | None:
+        """The job as of the last call that returned, by whomever; None if it is absent."""
+
+    def request_of(self, tenant: str, job_id: str) -> str | None:
+        """The request that the job was created or first claimed with; None if there is none."""
+
+    def list_by_user(self, tenant: str, user_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
+        """A user's jobs, newest first. May lag behind the writes by a second.
+
+        Those of ANONYMOUS are listed for ANONYMOUS_DAYS. Raises InvalidRequest for a cursor that is not a page's.
+        """
+
+    def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
+        """Jobs of `shard` (0 to DUE_SHARDS - 1) whose `due_at` has passed, longest overdue first. May lag by 1 s."""
+
+
+ANONYMOUS_DAYS = 31
+
+
+def due_shard(key: JobKey) -> int:
+    """Which of DUE_SHARDS parts of the due jobs `key` is in."""
+    return zlib.crc32(str(key).encode()) % DUE_SHARDS
+
+
+def write_cursor(created_at: str, job_id: str) -> str:
+    """A page's cursor: the place of its last job. It names no tenant and no user, so it opens nobody else's list."""
+    return base64.urlsafe_b64encode(f"{created_at} {job_id}".encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[str, str]:
+    """`created_at` and `job_id` of `write_cursor`. Raises InvalidRequest for anything else."""
+    try:
+        created_at, job_id = (
+            base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode().split(" ")
+        )
+    except (ValueError, binascii.Error) as exc:
+        raise InvalidRequest(f"cursor {cursor[:80]!r} is not one that a page of jobs gave") from exc
+    return created_at, job_id

@@ -1,0 +1,59 @@
+"""The DynamoDB table of jobs, as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runtime.jobs.codec import SUMMARY_FIELDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEY = "pk"
+BY_USER = "by_user"
+BY_DUE = "by_due"
+EXPIRY = "expires_at"
+
+_LISTED = [name for name in (*SUMMARY_FIELDS, EXPIRY) if name != "created_at"]
+
+TABLE: dict[str, Any] = {
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [
+        {"AttributeName": KEY, "AttributeType": "S"},
+        {"AttributeName": "user_key", "AttributeType": "S"},
+        {"AttributeName": "created_at", "AttributeType": "S"},
+        {"AttributeName": "due_shard", "AttributeType": "N"},
+        {"AttributeName": "due_at", "AttributeType": "N"},
+    ],
+    "KeySchema": [{"AttributeName": KEY, "KeyType": "HASH"}],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": BY_USER,
+            "KeySchema": [
+                {"AttributeName": "user_key", "KeyType": "HASH"},
+                {"AttributeName": "created_at", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": _LISTED},
+        },
+        {
+            "IndexName": BY_DUE,
+            "KeySchema": [
+                {"AttributeName": "due_shard", "KeyType": "HASH"},
+                {"AttributeName": "due_at", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        },
+    ],
+}
+"""`CreateTable`'s arguments but for the name. A heartbeat moves `due_at` alone, so it leaves `by_user` as it is."""
+
+
+def create_table(client: DynamoDBClient, name: str) -> None:
+    """Make the table `name` and wait until it takes items. Raises botocore's ClientError where it cannot."""
+    client.create_table(TableName=name, **TABLE)
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+def expire_items(client: DynamoDBClient, name: str) -> None:
+    """Let DynamoDB delete the items of the table `name` that are past `expires_at`."""
+    client.update_time_to_live(TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRY})

@@ -1,0 +1,89 @@
+"""Tensors out of a PyTorch pickle (.ckpt, .pt, .pth, .bin), which is read as data and never run."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import ModelCorrupt, ModelUnsafe
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class PickleFile:
+    """A pickle's tensors, by name; a context manager with the methods of `SafetensorsFile`.
+
+    PyTorch's restricted unpickler makes tensors, plain numbers and containers and nothing else
+    (`torch.load(weights_only=True)`). Tensors of a zip archive stay mapped to the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises ModelUnsafe where the file needs more than that unpickler gives, else ModelCorrupt."""
+        self.path = path
+        self._tensors = _tensors(path, _load(path))
+
+    def __enter__(self) -> PickleFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._tensors = {}
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor, by name."""
+        return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+
+    def tensors(
+        self, names: Iterable[str], *, device: torch.device, dtype: torch.dtype | None = None
+    ) -> dict[str, Tensor]:
+        """The named tensors on `device`, those of floating point in `dtype` (None: as they are stored)."""
+        return {name: self.tensor(name, device=device, dtype=dtype) for name in names}
+
+    def tensor(self, name: str, *, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+        """One tensor, as in `tensors`."""
+        tensor = self._tensors[name]
+        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+
+
+def _load(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except pickle.UnpicklingError as exc:
+        raise _refusal(path, exc) from exc
+    except OSError as exc:
+        raise ModelCorrupt(f"{path} cannot be read: {exc.strerror or exc}") from exc
+    except (RuntimeError, EOFError, KeyError, ValueError, IndexError, TypeError, AttributeError) as exc:
+        raise ModelCorrupt(f"{path} is not a whole PyTorch file ({type(exc).__name__}: {str(exc)[:120]})") from exc
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _refusal(path: Path, exc: pickle.UnpicklingError) -> ModelCorrupt | ModelUnsafe:
+    """A pickle that asks for a class or a function is unsafe; any other that fails is corrupt."""
+    text = str(exc)
+    if "Unsupported global" in text or "Unsupported class" in text or "not an allowed" in text:
+        return ModelUnsafe(
+            f"{path} asks for code to be run when it is loaded; convert it to safetensors where it is trusted"
+        )
+    return ModelCorrupt(f"{path} is not a whole PyTorch file ({text[:120]})")
+
+
+def _tensors(path: Path, loaded: Any) -> dict[str, Tensor]:
+    """The tensors of a state dict, or of the one that a training checkpoint keeps under `state_dict`."""
+    import torch
+
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, Mapping):
+        raise ModelCorrupt(f"{path} holds a {type(loaded).__name__}, expected tensors by name")
+    return {name: value for name, value in loaded.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}

@@ -1,0 +1,117 @@
+"""Tensors out of a safetensors file: mapped where they can stay as they are, read one at a time where they cannot."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from runtime.errors import ModelCorrupt
+from runtime.models.safetensors_header import SafetensorsHeader, TensorEntry, check_header
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+# torch's name of each dtype code of the format.
+_TORCH_NAMES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I8": "int8",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "U16": "uint16",
+    "I16": "int16",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "U32": "uint32",
+    "I32": "int32",
+    "F32": "float32",
+    "U64": "uint64",
+    "I64": "int64",
+    "F64": "float64",
+}
+
+
+class SafetensorsFile:
+    """An open file whose header has been checked; a context manager.
+
+    A tensor that is wanted on the CPU in the dtype that it is stored in is a view of the file, mapped privately: it
+    costs no copy, its pages come in when they are touched, and writing to it does not reach the file. Any other is read
+    into one buffer that serves them all and converted from there, so that no second copy of the file is ever held.
+    Tensors stay valid after the file is closed. A file may be replaced while it is mapped (another file under its
+    name), but not be cut short in place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open and check. Raises ModelCorrupt or ModelUnsafe, naming the file and its fault."""
+        self.path = path
+        try:
+            self._file = path.open("rb")
+        except OSError as exc:
+            raise ModelCorrupt(f"{path} cannot be read: {exc.strerror or exc}") from exc
+        try:
+            self.header: SafetensorsHeader = check_header(path, self._file)
+        except BaseException:
+            self._file.close()
+            raise
+        self._mapped: mmap.mmap | None = None
+        self._buffer = bytearray()
+
+    def __enter__(self) -> SafetensorsFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+        self._buffer = bytearray()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor, by name."""
+        return {name: entry.shape for name, entry in self.header.tensors.items()}
+
+    def tensors(
+        self, names: Iterable[str], *, device: torch.device, dtype: torch.dtype | None = None
+    ) -> dict[str, Tensor]:
+        """The named tensors on `device`, those of floating point in `dtype` (None: as they are stored)."""
+        return {name: self.tensor(name, device=device, dtype=dtype) for name in names}
+
+    def tensor(self, name: str, *, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+        """One tensor, as in `tensors`."""
+        import torch
+
+        entry = self.header.tensors[name]
+        stored: torch.dtype = getattr(torch, _TORCH_NAMES[entry.dtype])
+        wanted = dtype if dtype is not None and stored.is_floating_point else stored
+        if entry.size_bytes == 0:
+            return torch.empty(entry.shape, dtype=wanted, device=device)
+        is_aligned = entry.begin % stored.itemsize == 0
+        if device.type == "cpu" and wanted == stored and is_aligned:
+            flat = torch.frombuffer(self._map(), dtype=stored, count=_count(entry, stored), offset=entry.begin)
+            return flat.view(entry.shape)
+        flat = torch.frombuffer(self._read(entry), dtype=stored, count=_count(entry, stored))
+        return flat.view(entry.shape).to(device=device, dtype=wanted, copy=True)
+
+    def _map(self) -> mmap.mmap:
+        if self._mapped is None:
+            self._mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+        return self._mapped
+
+    def _read(self, entry: TensorEntry) -> bytearray:
+        """The entry's bytes, in a buffer that the next call overwrites."""
+        if len(self._buffer) < entry.size_bytes:
+            self._buffer = bytearray(entry.size_bytes)
+        rest, at = memoryview(self._buffer)[: entry.size_bytes], entry.begin
+        while rest:
+            count = os.preadv(self._file.fileno(), [rest], at)
+            if count == 0:
+                raise ModelCorrupt(f"{self.path} ended at byte {at} while it was read, expected {entry.end}")
+            rest, at = rest[count:], at + count
+        return self._buffer
+
+
+def _count(entry: TensorEntry, stored: torch.dtype) -> int:
+    return entry.size_bytes // stored.itemsize

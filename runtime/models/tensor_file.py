@@ -1,0 +1,56 @@
+"""A file of named tensors, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
+
+
+class TensorFile(Protocol):
+    """An open file of named tensors.
+
+    Opening checks the file whole, as far as that goes without reading its tensors. What it hands out stays valid after
+    it is closed, and may share memory with the file where device and dtype are those of the file.
+    """
+
+    path: Path
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor, by name."""
+
+    def tensor(self, name: str, *, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+        """One tensor on `device`, in `dtype` if it is of floating point (None: as it is stored)."""
+
+    def tensors(
+        self, names: Iterable[str], *, device: torch.device, dtype: torch.dtype | None = None
+    ) -> dict[str, Tensor]:
+        """The named tensors, as `tensor` gives them."""
+
+    def __enter__(self) -> TensorFile: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
+
+def open_tensors(path: Path) -> TensorFile:
+    """The file at `path`, read by its suffix: safetensors, or a PyTorch pickle that is not allowed to run code.
+
+    Raises ModelCorrupt or ModelUnsafe, naming the file and its fault.
+    """
+    if path.suffix.lower() in _SAFETENSORS_SUFFIXES:
+        from runtime.models.safetensors_file import SafetensorsFile
+
+        return SafetensorsFile(path)
+    from runtime.models.pickle_file import PickleFile
+
+    return PickleFile(path)

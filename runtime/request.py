@@ -1,0 +1,115 @@
+"""What comes in: one job's request, as clients of every platform write it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from runtime.errors import InvalidRequest
+
+JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Event = Literal["completed", "failed", "progress"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputFile(_Part):
+    """A file for the graph's loaders: base64 (with or without a data: prefix), https:// or s3://."""
+
+    name: str = Field(min_length=1, max_length=255)
+    image: str = Field(min_length=1, repr=False)
+
+
+class OutputOptions(_Part):
+    """How pictures come back. `delivery` None: links where there is a store for them, else base64."""
+
+    format: Literal["png", "jpeg", "webp", "original"] = "original"
+    quality: int = Field(default=90, ge=1, le=100)
+    delivery: Literal["url", "base64"] | None = None
+    url_ttl_s: int = Field(default=3600, ge=1, le=7 * 86400)
+
+
+class Webhook(_Part):
+    """Whom to tell."""
+
+    url: str = Field(max_length=2000)
+    events: tuple[Event, ...] = ("completed", "failed")
+
+
+class JobRequest(_Part):
+    """One job. Only `workflow` is required."""
+
+    workflow: dict[str, Any] | str = Field(repr=False)
+    images: tuple[InputFile, ...] = Field(default=(), max_length=64)
+    overrides: dict[str, Any] = {}
+    output: OutputOptions = OutputOptions()
+    job_id: JobId | None = None
+    user_id: str = Field(default="anonymous", pattern=r"^[A-Za-z0-9_.@+-]{1,128}$")
+    priority: Literal["low", "normal", "high"] = "normal"
+    timeout_s: float = Field(default=600, gt=0, le=86400)
+    ttl_s: int = Field(default=86400, ge=60, le=30 * 86400)
+    max_attempts: int = Field(default=2, ge=1, le=10)
+    webhook: Webhook | None = None
+    engine: Literal["auto", "native", "comfyui"] | None = None
+    extra_pnginfo: dict[str, Any] = Field(default={}, repr=False)
+    comfy_org_api_key: SecretStr | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_other_names(cls, data: Any) -> Any:
+        """worker-comfyui's `api_key_comfy_org`, and its `images: null`."""
+        if not isinstance(data, dict):
+            return data
+        given = {name: value for name, value in data.items() if value is not None}
+        if "api_key_comfy_org" in given:
+            given.setdefault("comfy_org_api_key", given.pop("api_key_comfy_org"))
+        return given
+
+    @classmethod
+    def parse(cls, data: object, *, strict: bool = True) -> tuple[JobRequest, list[str]]:
+        """Read a request, an object or a string of JSON, and the warnings about it.
+
+        An unknown field is an error where `strict`, else a warning. Raises InvalidRequest naming each field that is
+        wrong, its value and what was expected.
+        """
+        data = _as_object(data)
+        unknown = sorted(set(map(str, data)) - set(cls.model_fields) - {"api_key_comfy_org"})
+        warnings = []
+        if unknown and not strict:
+            data = {name: value for name, value in data.items() if name not in unknown}
+            warnings = [f"{name} is no field of a request and was left out" for name in unknown]
+        try:
+            return cls.model_validate(data), warnings
+        except ValidationError as exc:
+            raise InvalidRequest("; ".join(map(_explain, exc.errors()[:10]))) from exc
+
+
+def _as_object(data: object) -> Mapping[Any, Any]:
+    if isinstance(data, str | bytes):
+        try:
+            data = json.loads(data)
+        except (ValueError, RecursionError) as exc:
+            raise InvalidRequest(f"input is a string that is not JSON: {str(exc)[:200]}") from exc
+    if not isinstance(data, Mapping):
+        raise InvalidRequest(f"input is {_shown(data)}; expected an object with a workflow")
+    return data
+
+
+def _explain(error: Any) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"{path} is missing"
+    if error["type"] == "extra_forbidden":
+        return f"{path} is no field of a request"
+    shown = "" if "key" in path else f" is {_shown(error['input'])}"
+    return f"{path}{shown}: {error['msg']}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}... ({len(text)} characters)"

@@ -1,0 +1,105 @@
+"""What goes out: one job's result, in our own form and beside it in worker-comfyui's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runtime.errors import ServerlessError
+
+Status = Literal["pending", "running", "completed", "failed", "cancelled", "timed_out"]
+Kind = Literal["image", "video", "audio", "latent", "text", "file"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Output(_Part):
+    """One file that a graph made. `url` and `data` are alternatives: a link, or base64."""
+
+    node_id: str
+    kind: Kind
+    filename: str
+    subfolder: str = ""
+    temporary: bool = False
+    key: str | None = None
+    url: str | None = Field(default=None, repr=False)
+    url_expires_at: str | None = None
+    data: str | None = Field(default=None, repr=False)
+    text: str | None = None
+    content_type: str
+    size_bytes: int
+    sha256: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Failure(_Part):
+    """Why a job did not complete."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    node_id: str | None = None
+    node_errors: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, error: ServerlessError) -> Failure:
+        return cls(
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            node_id=error.node_id,
+            node_errors=error.node_errors,
+        )
+
+
+class Timings(_Part):
+    """Milliseconds; `nodes` by node id."""
+
+    queue: float = 0
+    resolve: float = 0
+    load: float = 0
+    execute: float = 0
+    deliver: float = 0
+    total: float = 0
+    nodes: Mapping[str, float] = {}
+
+
+class JobResult(_Part):
+    """How a job ended."""
+
+    job_id: str
+    status: Status
+    engine: str | None = None
+    outputs: tuple[Output, ...] = ()
+    timings_ms: Timings = Timings()
+    cached_nodes: tuple[str, ...] = ()
+    seed_used: Mapping[str, int] = {}
+    warnings: tuple[str, ...] = ()
+    error: Failure | None = None
+
+    @property
+    def images(self) -> list[dict[str, str]]:
+        """worker-comfyui's form of the pictures."""
+        return [
+            {"filename": o.filename, "type": "s3_url" if o.url else "base64", "data": o.url or o.data or ""}
+            for o in self.outputs
+            if o.kind == "image" and not o.temporary
+        ]
+
+    def to_wire(self) -> dict[str, Any]:
+        """The result as JSON types: what completed has its outputs, what did not its error alone."""
+        if self.error is not None:
+            return {
+                "job_id": self.job_id,
+                "status": self.status,
+                "error": self.error.model_dump(mode="json", exclude_none=True),
+                **({"warnings": list(self.warnings)} if self.warnings else {}),
+            }
+        wire = self.model_dump(mode="json", exclude={"error", "outputs"})
+        wire["outputs"] = [output.model_dump(mode="json", exclude_none=True) for output in self.outputs]
+        return {**wire, "images": self.images}

@@ -1,0 +1,142 @@
+"""Every setting of a worker, read from the environment once and checked whole before a GPU is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from runtime.errors import SettingsInvalid
+
+
+def _names(value: object) -> object:
+    return tuple(part for part in (p.strip() for p in value.split(",")) if part) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Gigabytes = Annotated[float, Field(ge=0)]
+
+
+def _from(*variables: str, default: Any, help: str, **bounds: Any) -> Any:
+    return Field(default=default, validation_alias=AliasChoices(*variables), description=help, **bounds)
+
+
+class Settings(BaseModel):
+    """One worker's settings. With none set, everything is embedded: SQLite, a folder, the native engine."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    environment: Literal["development", "testing", "production"] = _from(
+        "ENVIRONMENT", default="development", help="development, testing or production"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _from(
+        "LOG_LEVEL", default="INFO", help="the least severe lines that are logged"
+    )
+    tenant: str = _from(
+        "TENANT", default="default", help="whose jobs a direct invocation runs", pattern=r"^[A-Za-z0-9_-]{1,64}$"
+    )
+
+    engine: Literal["auto", "native", "comfyui"] = _from(
+        "ENGINE", default="auto", help="which engine runs a graph; auto takes native where it has every node"
+    )
+    models_path: Path = _from(
+        "COMFYUI_MODELS_PATH", "MODELS_PATH", default=Path("models"), help="the models folder: checkpoints/, vae/, ..."
+    )
+    native_nodes_path: Path | None = _from(
+        "NATIVE_NODES_PATH", default=None, help="a folder of Python files with further native node classes"
+    )
+    device: str = _from("DEVICE", default="auto", help="auto, cpu, cuda or cuda:N", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = _from(
+        "DTYPE", default="auto", help="what weights run in; auto: float32 on a CPU, half precision on a GPU"
+    )
+    model_cache_gb: Gigabytes = _from(
+        "MODEL_CACHE_SIZE_GB", default=0, help="GB (1e9 bytes) of models kept loaded; 0 for what memory holds"
+    )
+    node_cache_gb: Gigabytes = _from(
+        "NODE_CACHE_SIZE_GB", default=1, help="GB (1e9 bytes) of node results kept between jobs"
+    )
+
+    input_path: Path | None = _from("INPUT_PATH", default=None, help="a folder of files that every job may read")
+    workspace_path: Path | None = _from(
+        "COMFYUI_TEMP_PATH", default=None, help="where jobs' private folders are made; by default the system's"
+    )
+    input_s3_allow: Names = _from(
+        "INPUT_S3_ALLOW", default=(), help="s3://bucket/prefix, comma separated, that requests may read inputs from"
+    )
+    allow_private_urls: bool = _from(
+        "ALLOW_PRIVATE_URLS", default=False, help="let inputs come from private addresses; refused in production"
+    )
+
+    max_nodes: int = _from("MAX_NODES", default=20_000, help="most nodes of one workflow", ge=1)
+    max_pixels: int = _from("MAX_PIXELS", default=100_000_000, help="most pixels of one picture", ge=64)
+    max_batch: int = _from("MAX_BATCH", default=256, help="largest batch_size of one node", ge=1)
+    max_steps: int = _from("MAX_STEPS", default=1_000, help="most sampling steps of one node", ge=1)
+    max_file_size: int = _from("MAX_FILE_SIZE", default=100_000_000, help="most bytes of one input file", ge=1)
+    max_timeout_s: float = _from("MAX_TIMEOUT_S", default=3600, help="longest timeout_s that a request may ask", gt=0)
+
+    data_path: Path = _from("STORAGE_BASE_PATH", default=Path("data"), help="the embedded stores' folder")
+    public_url: str = _from(
+        "PUBLIC_URL", default="http://127.0.0.1:8000", help="where the embedded store's files are served"
+    )
+    s3_bucket: str | None = _from("S3_BUCKET", default=None, help="the bucket for outputs; without it, a folder")
+    s3_endpoint_url: str | None = _from(
+        "S3_ENDPOINT_URL", "BUCKET_ENDPOINT_URL", default=None, help="an S3-compatible store's address; none for AWS"
+    )
+    s3_public_endpoint_url: str | None = _from(
+        "S3_PUBLIC_ENDPOINT_URL", default=None, help="the store's address as clients reach it, where it differs"
+    )
+    bucket_access_key_id: SecretStr | None = _from(
+        "BUCKET_ACCESS_KEY_ID", default=None, help="the bucket's own key, where it is not AWS_ACCESS_KEY_ID"
+    )
+    bucket_secret_access_key: SecretStr | None = _from(
+        "BUCKET_SECRET_ACCESS_KEY", default=None, help="the bucket's own secret key"
+    )
+    dynamodb_table: str | None = _from(
+        "DYNAMODB_TABLE", default=None, help="the table for job state; without it, SQLite"
+    )
+    dynamodb_endpoint_url: str | None = _from(
+        "DYNAMODB_ENDPOINT_URL", default=None, help="another address of DynamoDB, as in tests"
+    )
+    aws_region: str | None = _from(
+        "AWS_REGION", "AWS_DEFAULT_REGION", default=None, help="the region of bucket and table"
+    )
+
+    refresh_worker: bool = _from(
+        "REFRESH_WORKER", default=False, help="RunPod: start from fresh after every job, as worker-comfyui does"
+    )
+    comfy_org_api_key: SecretStr | None = _from(
+        "COMFY_ORG_API_KEY", default=None, help="for ComfyUI's API nodes, where a request brings none"
+    )
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read the variables; one that is empty counts as not set.
+
+        Raises SettingsInvalid naming every variable that is wrong, its value and what was expected.
+        """
+        try:
+            settings = cls.model_validate({name: value for name, value in env.items() if value})
+        except ValidationError as exc:
+            raise SettingsInvalid("; ".join(_explain(error) for error in exc.errors())) from exc
+        settings._refuse_unsafe()
+        return settings
+
+    def _refuse_unsafe(self) -> None:
+        if self.allow_private_urls and self.environment == "production":
+            raise SettingsInvalid("ALLOW_PRIVATE_URLS is on in production; it is for development alone")
+
+
+def _explain(error: Any) -> str:
+    variable = ".".join(map(str, error["loc"]))
+    value = "" if "SECRET" in variable or "KEY" in variable else f" is {error['input']!r}"
+    return f"{variable}{value}: {error['msg']}"
+
+
+def variables() -> Iterable[tuple[str, str, Any]]:
+    """Every variable, what it is for and its default, in order: the configuration reference."""
+    for model_field in Settings.model_fields.values():
+        alias = model_field.validation_alias
+        names = alias.choices if isinstance(alias, AliasChoices) else ()
+        yield " or ".join(map(str, names)), model_field.description or "", model_field.default

@@ -1,0 +1,1 @@
+"""ComfyUI workflows as serverless endpoints: the client side."""

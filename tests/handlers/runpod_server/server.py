@@ -1,0 +1,101 @@
+"""The thread that serves an endpoint on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from .client_routes import ClientRoutes
+from .endpoint import Endpoint, Job, Ping
+from .worker_routes import WorkerRoutes
+
+_T = TypeVar("_T")
+
+
+class RunPodServer:
+    """Serves one endpoint while its context is open; its methods may be called from any thread."""
+
+    endpoint_id = "local"
+    api_key = "local-key"
+
+    def __init__(self, *, hold_s: float = 0.5) -> None:
+        self._hold_s = hold_s
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="runpod-server", daemon=True)
+
+    def __enter__(self) -> RunPodServer:
+        self._thread.start()
+        self._call(self._start())
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._call(self._runner.cleanup())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        """What RUNPOD_ENDPOINT_BASE_URL is for clients."""
+        host, port = self._runner.addresses[0][:2]
+        return f"http://{host}:{port}/v2"
+
+    def worker_environment(self, worker_id: str) -> dict[str, str]:
+        """The variables that RunPod gives a worker, as its library reads them."""
+        base, query = f"{self.url}/{self.endpoint_id}", "?gpu=none"
+        return {
+            "RUNPOD_AI_API_KEY": self.api_key,
+            "RUNPOD_ENDPOINT_ID": self.endpoint_id,
+            "RUNPOD_POD_ID": worker_id,
+            "RUNPOD_PING_INTERVAL": "1000",
+            "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
+            "RUNPOD_WEBHOOK_GET_JOB": f"{base}/job-take/$ID{query}",
+            "RUNPOD_WEBHOOK_PING": f"{base}/ping/$RUNPOD_POD_ID{query}",
+            "RUNPOD_WEBHOOK_POST_OUTPUT": f"{base}/job-done/$RUNPOD_POD_ID/$ID{query}",
+            "RUNPOD_WEBHOOK_POST_STREAM": f"{base}/job-stream/$RUNPOD_POD_ID/$ID{query}",
+        }
+
+    def job(self, job_id: str) -> Job:
+        """A copy of the job as it stands."""
+        return self._read(lambda endpoint: endpoint.jobs[job_id])
+
+    def pings(self) -> list[Ping]:
+        return self._read(lambda endpoint: endpoint.pings)
+
+    def submit(self, job_input: Any) -> str:
+        """Queue a job without a client, and answer its id."""
+        return self._call(self._endpoint.submit({"input": job_input})).id
+
+    def abandon(self, worker_id: str) -> None:
+        """Take a worker for lost: its jobs queue again."""
+        self._call(self._endpoint.abandon(worker_id))
+
+    def wait_until(self, holds: Callable[[Endpoint], bool], timeout_s: float = 30.0) -> None:
+        """Block until `holds(endpoint)`. Raises TimeoutError with the jobs as they then stand."""
+        if not self._call(self._endpoint.until(lambda: holds(self._endpoint), timeout_s)):
+            jobs = [job.to_wire() for job in self._read(lambda endpoint: list(endpoint.jobs.values()))]
+            raise TimeoutError(f"not within {timeout_s:g} s; the jobs are {jobs}")
+
+    async def _start(self) -> None:
+        self._endpoint = Endpoint()
+        app = web.Application(client_max_size=1 << 30)
+        app.add_routes(WorkerRoutes(self._endpoint, api_key=self.api_key, hold_s=self._hold_s).routes())
+        app.add_routes(ClientRoutes(self._endpoint, api_key=self.api_key).routes())
+        # A poll whose worker is gone is dropped at once, so that it takes no job with it.
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+
+    def _read(self, look: Callable[[Endpoint], _T]) -> _T:
+        async def read() -> _T:
+            return copy.deepcopy(look(self._endpoint))
+
+        return self._call(read())
+
+    def _call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
