@@ -1,95 +1,77 @@
-"""The RunPod worker: `python -m handlers.runpod_worker` is what the image starts.
-
-The library's worker loop takes jobs and returns results; this file stands between it and the GPU thread.
-"""
+"""The RunPod worker: `python -m handlers.runpod_worker` is what the image starts."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import importlib
+import json
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections import UserDict
 from typing import Any
 
-from runtime.build import build
 from runtime.errors import InvalidRequest
-from runtime.fitness import check_device
+from runtime.fitness import fit_worker
 from runtime.gpu_thread import GpuThread
-from runtime.progress import Progress
+from runtime.progress import Progress, ProgressSink
 from runtime.request import JobRequest
-from runtime.result import Failure, JobResult
+from runtime.results import failed_result
 from runtime.settings import Settings
-from runtime.worker import Worker
 
-
-class Event(dict[str, Any]):
-    """RunPod's event, in a form that can be referred to weakly."""
-
-
-class ProgressPost:
-    """Posts progress as RunPod's progress updates, never two at a time: what comes while one is sent is dropped.
-
-    `post` sends from a thread of its own, which drops the event it was given when it is through.
-    """
-
-    def __init__(self, post: Callable[[Event, Any], None], event: Mapping[str, Any]) -> None:
-        self._post = post
-        self._event = event
-        self._on_its_way: Callable[[], Event | None] = lambda: None
-
-    def __call__(self, progress: Progress) -> None:
-        if self._on_its_way() is None:
-            event = Event(self._event)
-            self._on_its_way = weakref.ref(event)
-            self._post(event, progress.to_wire())
+RESULT_LIMIT_BYTES = 20_000_000  # RunPod refuses a larger result with 400 Bad Request, and its library then loses it
 
 
 async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool) -> dict[str, Any]:
-    """Run one job. RunPod's library empties the dictionary that it is given, so it is a fresh one."""
-    import runpod
-
-    job_id = str(event.get("id"))
+    """Run one job, under RunPod's own id where the client chose none. Whatever goes wrong is an error result."""
     try:
         request, warnings = JobRequest.parse(event.get("input"), strict=False)
+        job_id = request.job_id or (None if event["id"] == "local_test" else event["id"])
+        result = await gpu.run(request.model_copy(update={"job_id": job_id}), progress_post(event))
+        wire = to_runpod(result.model_copy(update={"warnings": (*warnings, *result.warnings)}).to_wire())
     except InvalidRequest as error:
-        result = JobResult(job_id=job_id, status="failed", error=Failure.of(error))
-    else:
-        result = await gpu.run(request, ProgressPost(runpod.serverless.progress_update, event))
-    return to_runpod(result) | ({"refresh_worker": True} if refresh_worker else {})
+        wire = to_runpod(failed_result(event["id"], error).to_wire())
+    return wire | ({"refresh_worker": True} if refresh_worker else {})
 
 
-def to_runpod(result: JobResult) -> dict[str, Any]:
+def to_runpod(wire: dict[str, Any]) -> dict[str, Any]:
     """The result with `error` as the string that RunPod's clients expect, and the object as `error_detail`."""
-    wire = dict(result.to_wire())
-    if detail := wire.pop("error", None):
-        wire |= {"error": f"{detail['code']}: {detail['message']}", "error_detail": detail}
-    return wire
+    if (size_bytes := len(json.dumps(wire))) > RESULT_LIMIT_BYTES:
+        raise InvalidRequest(
+            f"the result is {size_bytes} bytes, RunPod takes {RESULT_LIMIT_BYTES}: expected a bucket for links "
+            "(BUCKET_ENDPOINT_URL), or output.format jpeg or webp, or fewer pictures"
+        )
+    detail = wire.pop("error", None)
+    return wire | ({"error": f"{detail['code']}: {detail['message']}", "error_detail": detail} if detail else {})
+
+
+def progress_post(event: dict[str, Any]) -> ProgressSink:
+    """A sink that posts progress updates one at a time; the library's thread holds its event until it is through."""
+    import runpod
+
+    posted = weakref.ref(UserDict[str, Any]())
+
+    def post(progress: Progress) -> None:
+        nonlocal posted
+        if posted() is None and "RUNPOD_WEBHOOK_POST_OUTPUT" in os.environ:
+            posted = weakref.ref(update := UserDict(event))
+            runpod.serverless.progress_update(update, progress.to_wire())
+
+    return post
 
 
 def main() -> None:
-    """Serve jobs until RunPod ends the worker; torch is imported and the worker built while `runpod` is imported."""
+    """Serve jobs until RunPod ends the worker; torch loads and the worker is built while `runpod` is imported."""
     settings = Settings.from_env(os.environ)
-    import_ahead()
-    with GpuThread(functools.partial(fit_worker, settings)) as gpu:
+    os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")  # its default, DEBUG, prints results with their signed links
+    for name in ("aiohttp", "paramiko", "requests", "tomlkit"):  # what `import runpod` computes on: docs/runpod.md
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    with GpuThread(functools.partial(fit_worker, settings, delivery="base64")) as gpu:
         import runpod
 
         runpod.serverless.register_fitness_check(gpu.ready)
-        handler = functools.partial(handle, gpu=gpu, refresh_worker=settings.refresh_worker)
-        runpod.serverless.start({"handler": handler})
-
-
-def fit_worker(settings: Settings) -> Worker:
-    check_device(settings.device)
-    return build(settings)
-
-
-def import_ahead() -> None:
-    """Import what `import runpod` computes on; what is then left of it is a second's wait for a subprocess."""
-    for name in ("aiohttp", "paramiko", "requests", "tomlkit"):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+        runpod.serverless.start({"handler": functools.partial(handle, gpu=gpu, refresh_worker=settings.refresh_worker)})
 
 
 if __name__ == "__main__":

@@ -178,4 +178,6 @@ def _stored(delivered: Delivered) -> StoredOutput:
         sha256=delivered.sha256,
         width=delivered.width,
         height=delivered.height,
+        subfolder=delivered.name.rpartition("/")[0],
+        temporary=delivered.temporary,
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from runtime.aws import AwsAccess, client_config
+from runtime.bucket import Bucket
 from runtime.clock import Clock, SystemClock
 from runtime.engines.choice import Engines
-from runtime.fetch.access import WebAccess
+from runtime.engines.limits import GraphLimits
+from runtime.fetch.access import S3Access, WebAccess
 from runtime.heartbeat import Heartbeat
 from runtime.ids import new_worker_id
 from runtime.inputs import InputLimits
@@ -15,9 +19,15 @@ from runtime.settings import Settings
 from runtime.worker import Parts, Worker
 
 if TYPE_CHECKING:
-    pass
+    import torch
+
+    from runtime.artifacts.store import ArtifactStore
+    from runtime.engines.native.engine import NativeEngine
+    from runtime.jobs.store import JobStore
+    from runtime.models.store import ModelStore
 
 _UPLOAD_THREADS = 4
+_INPUT_READ_TIMEOUT_S = 15.0
 
 
 def build(settings: Settings, *, delivery: str | None = None, clock: Clock | None = None) -> Worker:
@@ -38,7 +48,7 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
         clock=clock,
         worker_id=new_worker_id(),
         tenant=settings.tenant,
-        delivery="url" if settings.s3_bucket else delivery or "url",
+        delivery="url" if settings.bucket else delivery or "url",
         limits=InputLimits(file_bytes=settings.max_file_size),
         web=WebAccess(allow_private=settings.allow_private_urls),
         s3=_s3_access(settings),
@@ -48,3 +58,104 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
         comfy_org_api_key=settings.comfy_org_api_key.get_secret_value() if settings.comfy_org_api_key else None,
     )
     return Worker(parts)
+
+
+def build_native(settings: Settings, *, extra_classes: Mapping[str, type] | None = None) -> NativeEngine:
+    """The native engine on the device that the settings name, with their further node classes."""
+    from runtime.engines.native.cache import NodeCache
+    from runtime.engines.native.engine import NativeEngine
+    from runtime.engines.native.registry import load_node_folder
+    from runtime.nodes import node_classes
+
+    further = load_node_folder(settings.native_nodes_path) if settings.native_nodes_path else {}
+    return NativeEngine(
+        models=build_models(settings),
+        classes={**node_classes(), **further, **(extra_classes or {})},
+        limits=GraphLimits(
+            max_nodes=settings.max_nodes,
+            max_pixels=settings.max_pixels,
+            max_batch=settings.max_batch,
+            max_steps=settings.max_steps,
+        ),
+        cache=NodeCache(int(settings.node_cache_gb * 1e9)),
+    )
+
+
+def build_models(settings: Settings) -> ModelStore:
+    """The models of the settings' folder, loaded to their device."""
+    from runtime.models.folders import ModelFolders
+    from runtime.models.store import ModelStore
+
+    return ModelStore(
+        ModelFolders([settings.models_path]),
+        device=_device(settings.device),
+        dtype=_dtype(settings.dtype),
+        limit_bytes=int(settings.model_cache_gb * 1e9) or None,
+    )
+
+
+def build_artifacts(settings: Settings) -> ArtifactStore:
+    """The bucket where one is named, else the folder."""
+    bucket = settings.bucket
+    if bucket is None:
+        from runtime.artifacts.local import FolderArtifactStore
+
+        return FolderArtifactStore(settings.data_path / "artifacts", base_url=settings.public_url)
+    from runtime.artifacts.s3 import S3ArtifactStore
+
+    return S3ArtifactStore(
+        bucket.name,
+        access=_bucket_access(settings, bucket),
+        public_endpoint_url=settings.s3_public_endpoint_url,
+    )
+
+
+def build_jobs(settings: Settings, clock: Clock, artifacts: ArtifactStore) -> JobStore:
+    """The table where one is named, else SQLite; what is too large for an item goes to `artifacts`."""
+    if settings.dynamodb_table is None:
+        from runtime.jobs.sqlite import SqliteJobStore
+
+        return SqliteJobStore(settings.data_path / "jobs.db", clock=clock)
+    from runtime.jobs.dynamodb import DynamoJobStore
+
+    access = AwsAccess(region=settings.aws_region, endpoint_url=settings.dynamodb_endpoint_url)
+    return DynamoJobStore(settings.dynamodb_table, access=access, blobs=artifacts, clock=clock)
+
+
+def _bucket_access(settings: Settings, bucket: Bucket | None) -> AwsAccess:
+    key, secret = settings.bucket_access_key_id, settings.bucket_secret_access_key
+    return AwsAccess(
+        region=bucket.region if bucket else settings.aws_region,
+        endpoint_url=bucket.endpoint_url if bucket else None,
+        access_key_id=key.get_secret_value() if key else None,
+        secret_access_key=secret.get_secret_value() if secret else None,
+    )
+
+
+def _s3_access(settings: Settings) -> S3Access | None:
+    bucket = settings.bucket
+    if bucket is None and not settings.input_s3_allow:
+        return None
+    access = _bucket_access(settings, bucket)
+
+    def client() -> Any:
+        config = client_config(read_timeout_s=_INPUT_READ_TIMEOUT_S)
+        return access.session().client("s3", endpoint_url=access.endpoint_url, config=config)
+
+    return S3Access(
+        client=client, allow=settings.input_s3_allow, bucket=bucket.name if bucket else None, user=settings.tenant
+    )
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _dtype(name: str) -> torch.dtype | None:
+    import torch
+
+    return None if name == "auto" else getattr(torch, name)

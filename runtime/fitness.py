@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from runtime.settings import Settings
+    from runtime.worker import Worker
+
 MIN_FREE_BYTES = 1 << 30
 """A GPU with less than this free before anything is loaded is somebody else's, or has a dead process's memory."""
 
@@ -16,6 +19,19 @@ _SHIFTS = (1, 5, 17)
 
 class UnfitDevice(RuntimeError):
     """The device cannot be trusted with jobs; the worker must not take any."""
+
+
+def fit_worker(settings: Settings, *, delivery: str | None = None) -> Worker:
+    """A worker that is ready for its first job, on a device that was checked before anything was loaded to it.
+
+    Raises UnfitDevice.
+    """
+    from runtime.build import build
+
+    check_device(settings.device)
+    worker = build(settings, delivery=delivery)
+    worker.prepare()
+    return worker
 
 
 def check_device(name: str, *, min_free_bytes: int = MIN_FREE_BYTES, dev: Path = Path("/dev")) -> None:

@@ -37,6 +37,9 @@ class RunsJobs(Protocol):
     def run(self, request: JobRequest, *, cancel: CancelFlag, on_progress: ProgressSink) -> JobResult:
         """The job's result, whatever became of it; a failed job is a result and not an exception."""
 
+    def close(self) -> None:
+        """End what the worker started beside this thread."""
+
 
 class GpuThread:
     """Runs one job at a time, in the order they came, on a thread of its own in torch's inference mode.
@@ -91,7 +94,7 @@ class GpuThread:
         return job
 
     def close(self) -> None:
-        """End the thread when its queue is done; like a cancelled job it has `grace_s` seconds for that."""
+        """End the thread and its worker once the queue is done; like a cancelled job they have `grace_s` seconds."""
         self._tasks.put(None)
         self._thread.join(self._grace_s)
         if self._thread.is_alive():
@@ -106,6 +109,8 @@ class GpuThread:
             while (task := self._tasks.get()) is not None:
                 task()
                 del task  # a request may hold megabytes: it shall not outlive its job
+            if self._worker.exception() is None:
+                self._worker.result().close()
 
     async def _until_left(self, outcome: asyncio.Future[Any]) -> None:
         deadline = time.monotonic() + self._grace_s

@@ -68,12 +68,20 @@ class _Outputs:
     def output(self, stored: StoredOutput) -> Output:
         plain = Output(**asdict(stored))
         if self._as_base64:
-            data = self._data.get(stored.key) or self._store.get(stored.key)
-            return plain.model_copy(update={"data": base64.b64encode(data).decode()})
+            return plain.model_copy(update={"data": self._base64(stored)})
         signed = self._store.sign(stored.key, self._options.url_ttl_s, filename=stored.filename)
         if signed.warning and signed.warning not in self.warnings:
             self.warnings.append(signed.warning)
         return plain.model_copy(update={"url": signed.url, "url_expires_at": utc_text(signed.expires_at)})
+
+    def _base64(self, stored: StoredOutput) -> str | None:
+        data = self._data.get(stored.key)
+        if data is None:
+            data = self._store.get(stored.key)
+        if data is None:
+            self.warnings.append(f"{stored.filename} is not in the store any more")
+            return None
+        return base64.b64encode(data).decode()
 
 
 def _text_output(node_id: str, text: str) -> Output:

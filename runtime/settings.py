@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from runtime.bucket import Bucket, find_bucket
 from runtime.errors import SettingsInvalid
+
+_BUNDLE = Path(__file__).resolve().parents[1]
 
 
 def _names(value: object) -> object:
@@ -42,7 +45,10 @@ class Settings(BaseModel):
         "ENGINE", default="auto", help="which engine runs a graph; auto takes native where it has every node"
     )
     models_path: Path = _from(
-        "COMFYUI_MODELS_PATH", "MODELS_PATH", default=Path("models"), help="the models folder: checkpoints/, vae/, ..."
+        "COMFYUI_MODELS_PATH",
+        "MODELS_PATH",
+        default=_BUNDLE / "models",
+        help="the models folder: checkpoints/, vae/, ...",
     )
     native_nodes_path: Path | None = _from(
         "NATIVE_NODES_PATH", default=None, help="a folder of Python files with further native node classes"
@@ -76,7 +82,7 @@ class Settings(BaseModel):
     max_file_size: int = _from("MAX_FILE_SIZE", default=100_000_000, help="most bytes of one input file", ge=1)
     max_timeout_s: float = _from("MAX_TIMEOUT_S", default=3600, help="longest timeout_s that a request may ask", gt=0)
 
-    data_path: Path = _from("STORAGE_BASE_PATH", default=Path("data"), help="the embedded stores' folder")
+    data_path: Path = _from("STORAGE_BASE_PATH", default=_BUNDLE / "data", help="the embedded stores' folder")
     public_url: str = _from(
         "PUBLIC_URL", default="http://127.0.0.1:8000", help="where the embedded store's files are served"
     )
@@ -123,7 +129,13 @@ class Settings(BaseModel):
         settings._refuse_unsafe()
         return settings
 
+    @property
+    def bucket(self) -> Bucket | None:
+        """The bucket for outputs; None for the embedded folder."""
+        return find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
+
     def _refuse_unsafe(self) -> None:
+        find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
         if self.allow_private_urls and self.environment == "production":
             raise SettingsInvalid("ALLOW_PRIVATE_URLS is on in production; it is for development alone")
 

@@ -22,9 +22,9 @@ from runtime.inputs import InputLimits
 from runtime.jobs.leases import Claim
 from runtime.jobs.record import JobFacts, JobRecord
 from runtime.jobs.store import JobStore
-from runtime.progress import ProgressSink, ignore_progress
+from runtime.progress import Progress, ProgressSink, ignore_progress
 from runtime.request import JobRequest
-from runtime.result import Failure, JobResult
+from runtime.result import JobResult
 from runtime.results import failed_result, recorded_result, result_of
 
 _log = logging.getLogger(__name__)
@@ -80,9 +80,11 @@ class Worker:
         except ServerlessError as exc:
             return failed_result(job_id, exc)
 
-    def engine_names(self) -> Sequence[str]:
-        """The engines of this deployment."""
-        return self._parts.engines.names
+    def prepare(self) -> None:
+        """Build what the first job would build: the stores' connections and the native engine."""
+        self._parts.jobs.prepare()
+        self._parts.artifacts.prepare()
+        self._parts.engines.get("native")
 
     def close(self) -> None:
         """End the worker's threads, uploads first."""
@@ -100,7 +102,7 @@ class Worker:
             job_id=job_id,
             request_sha256=request_hash,
             workflow_sha256=workflow_sha256,
-            user_id=None if request.user_id == "anonymous" else request.user_id,
+            user_id=request.user_id,
             max_attempts=request.max_attempts,
             ttl_s=request.ttl_s,
         )
@@ -111,7 +113,7 @@ class Worker:
         attempt = Attempt(parts, request, claim, flag)
         with parts.heartbeat.watching(claim, flag) as watched:
 
-            def report(progress: object) -> None:
+            def report(progress: Progress) -> None:
                 watched.progress = progress
                 on_progress(progress)
 
@@ -141,6 +143,3 @@ class Worker:
             _log.error("job %s ended, but its state could not be written: %s", attempt.job_id, exc.message)
             finished = finished.warned(f"the job's state could not be written: {exc.message}")
         return result_of(attempt.job_id, finished, parts.artifacts, attempt.request.output, parts.delivery)
-
-
-__all__ = ["Failure", "Parts", "Worker"]

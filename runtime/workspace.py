@@ -55,13 +55,17 @@ class Workspace:
         A symbolic link is followed as long as it stays in its folder. Raises InputRejected, naming `name`, where it
         or its link leaves the folder, or no such file is there.
         """
-        plain, kind = split_annotation(name)
-        relative = safe_name(plain)
-        for folder in self._searched(kind):
-            path = _path_inside(folder, str(relative))
-            if path is not None:
-                return path
-        raise InputRejected(f"input file {shown(name)} is not there{self._near(plain)}")
+        path = self._find(name)
+        if path is None:
+            raise InputRejected(f"input file {shown(name)} is not there{self._near(split_annotation(name)[0])}")
+        return path
+
+    def has_input(self, name: str) -> bool:
+        """Whether `input_path` would answer; cheaper than its refusal, which looks for near names."""
+        try:
+            return self._find(name) is not None
+        except InputRejected:
+            return False
 
     def new_input(self, name: str) -> Path:
         """Where to write the job's own input `name`, its parents made.
@@ -116,6 +120,12 @@ class Workspace:
         """The folders that a name of `kind` may lie in; one that was never made is not made by looking."""
         own = [] if self._folder is None else [self._folder / (kind or "input")]
         return own if kind in ("output", "temp") else [*own, *self._shared_inputs]
+
+    def _find(self, name: str) -> Path | None:
+        plain, kind = split_annotation(name)
+        relative = str(safe_name(plain))
+        found = (_path_inside(folder, relative) for folder in self._searched(kind))
+        return next((path for path in found if path is not None), None)
 
     def _near(self, name: str) -> str:
         import difflib

@@ -15,11 +15,12 @@ _COUNTED = re.compile(r"^(?P<prefix>.*_)(?P<number>\d{5,})(?P<rest>_\.\w+)$")
 
 def place_outputs(result: JobResult, store: ArtifactStore, folder: Path) -> dict[str, Path]:
     """Copy each output of `result` into `folder`, counting on where a name is taken; answers output key -> path."""
-    return {
-        output.key: _place(store.get(output.key), folder / output.subfolder, output)
-        for output in result.outputs
-        if output.key is not None and not output.temporary
-    }
+    placed = {}
+    for output in result.outputs:
+        data = store.get(output.key) if output.key is not None and not output.temporary else None
+        if data is not None and output.key is not None:
+            placed[output.key] = _place(data, folder / output.subfolder, output)
+    return placed
 
 
 def _place(data: bytes, folder: Path, output: Output) -> Path:

@@ -6,23 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from runtime.diffusion.detect import TEXT_PREFIXES, VAE_PREFIX, CheckpointLayout, Shapes, detect
+from runtime.diffusion.detect import TEXT_PREFIXES, VAE_PREFIX, CheckpointLayout, detect
 from runtime.diffusion.family import Family
 from runtime.diffusion.kl import KL
 from runtime.diffusion.kl_spec import kl_spec
 from runtime.diffusion.model import DiffusionModel
 from runtime.diffusion.prediction import Parameterization, Prediction
+from runtime.diffusion.shape_tree import Shapes
+from runtime.diffusion.text_encoder import TextEncoder
+from runtime.diffusion.textual_inversion import Embeddings, no_embeddings
 from runtime.diffusion.unet import UNet
 from runtime.diffusion.vae import Autoencoder
 from runtime.errors import ModelCorrupt
 from runtime.models.tensor_file import TensorFile, open_tensors
-
-if TYPE_CHECKING:
-    from runtime.diffusion.text_encoder import TextEncoder
 
 # The standard deviation that parts SD 2.x of eps (below) and v (above).
 _V_SPREAD = 0.09
@@ -42,8 +41,10 @@ class Checkpoint:
         return sum(part.size_bytes for part in (self.model, self.clip, self.vae) if part is not None)
 
 
-def load_checkpoint(path: Path, *, device: torch.device, dtype: torch.dtype | None = None) -> Checkpoint:
-    """The models in the file at `path`, on `device`.
+def load_checkpoint(
+    path: Path, *, device: torch.device, dtype: torch.dtype | None = None, embeddings: Embeddings = no_embeddings
+) -> Checkpoint:
+    """The models in the file at `path`, on `device`; `embeddings` finds the textual inversions that prompts name.
 
     `dtype` is that of UNet and text encoders; None chooses float32 on a CPU and float16 on a GPU. Each tensor is read
     once, into the memory in which it stays. Raises ModelCorrupt or ModelUnsafe, naming the file and its fault.
@@ -54,7 +55,7 @@ def load_checkpoint(path: Path, *, device: torch.device, dtype: torch.dtype | No
         wanted = dtype or default_dtype(device)
         return Checkpoint(
             model=_model(file, layout, device, wanted),
-            clip=_text_encoder(file, layout.family, device, wanted),
+            clip=_text_encoder(file, layout.family, embeddings, device, wanted),
             vae=_autoencoder(file, VAE_PREFIX, device, wanted) if _has(file, VAE_PREFIX) else None,
             family=layout.family,
         )
@@ -139,14 +140,14 @@ def _looks_like_v(file: TensorFile, layout: CheckpointLayout) -> bool:
     return bias.std(correction=0).item() > _V_SPREAD
 
 
-def _text_encoder(file: TensorFile, family: Family, device: torch.device, dtype: torch.dtype) -> TextEncoder | None:
-    from runtime.diffusion.text_encoder import TextEncoder
-
+def _text_encoder(
+    file: TensorFile, family: Family, embeddings: Embeddings, device: torch.device, dtype: torch.dtype
+) -> TextEncoder | None:
     names = _under(file, TEXT_PREFIXES)
     if not names:
         return None
     tensors = file.tensors(names, device=device, dtype=dtype)
-    return TextEncoder.from_tensors(tensors, family, device=device, dtype=dtype)
+    return TextEncoder.from_tensors(tensors, family, device=device, dtype=dtype, embeddings=embeddings)
 
 
 def _autoencoder(file: TensorFile, prefix: str, device: torch.device, dtype: torch.dtype) -> Autoencoder:

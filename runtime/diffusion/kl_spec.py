@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from runtime.diffusion.layers import GROUPS
+from runtime.diffusion.shape_tree import Shapes, ShapeTree
 from runtime.errors import ModelCorrupt
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,48 +52,38 @@ class KLSpec:
 
 
 def kl_spec(shapes: Shapes, *, prefix: str) -> KLSpec:
-    """The sizes of the autoencoder under `prefix`. Raises ModelCorrupt naming the tensor that is missing."""
+    """The sizes of the autoencoder under `prefix`. Raises ModelCorrupt where a layer is missing or of odd sizes."""
+    tree = ShapeTree(shapes, prefix=prefix)
     return KLSpec(
-        encoder=_coder(shapes, f"{prefix}encoder", "down", "downsample"),
-        decoder=_coder(shapes, f"{prefix}decoder", "up", "upsample"),
-        quant=_convolution(shapes, f"{prefix}quant_conv.weight"),
-        post_quant=_convolution(shapes, f"{prefix}post_quant_conv.weight"),
+        encoder=_coder(tree, "encoder", "down", "downsample"),
+        decoder=_coder(tree, "decoder", "up", "upsample"),
+        quant=tree.weight("quant_conv.weight") if "quant_conv.weight" in tree else None,
+        post_quant=tree.weight("post_quant_conv.weight") if "post_quant_conv.weight" in tree else None,
     )
 
 
-def _coder(shapes: Shapes, path: str, direction: str, resample: str) -> CoderSpec:
-    width, channels_in = _shape(shapes, f"{path}.conv_in.weight")[:2]
+def _coder(tree: ShapeTree, half: str, direction: str, resample: str) -> CoderSpec:
+    channels_in, width = tree.weight(f"{half}.conv_in.weight")
+    stages = range(max(1, tree.count(f"{half}.{direction}")))
     return CoderSpec(
         channels_in=channels_in,
         width=width,
-        stages=tuple(_stages(shapes, f"{path}.{direction}", resample)),
-        channels_out=_shape(shapes, f"{path}.conv_out.weight")[0],
+        stages=tuple(_stage(tree, f"{half}.{direction}.{index}", resample) for index in stages),
+        channels_out=tree.weight(f"{half}.conv_out.weight")[1],
     )
 
 
-def _stages(shapes: Shapes, path: str, resample: str) -> Iterator[StageSpec]:
-    _shape(shapes, f"{path}.0.block.0.conv1.weight")
-    for index in itertools.count():
-        blocks = tuple(_blocks(shapes, f"{path}.{index}.block"))
-        if not blocks:
-            return
-        yield StageSpec(blocks=blocks, is_resampled=f"{path}.{index}.{resample}.conv.weight" in shapes)
+def _stage(tree: ShapeTree, path: str, resample: str) -> StageSpec:
+    blocks = range(max(1, tree.count(f"{path}.block")))
+    return StageSpec(
+        blocks=tuple(_channels(tree, f"{path}.block.{index}.conv1.weight") for index in blocks),
+        is_resampled=f"{path}.{resample}.conv.weight" in tree,
+    )
 
 
-def _blocks(shapes: Shapes, path: str) -> Iterator[tuple[int, int]]:
-    for index in itertools.count():
-        channels = _convolution(shapes, f"{path}.{index}.conv1.weight")
-        if channels is None:
-            return
-        yield channels
-
-
-def _convolution(shapes: Shapes, name: str) -> tuple[int, int] | None:
-    """(channels in, channels out) of the weight `name`."""
-    return (shapes[name][1], shapes[name][0]) if name in shapes else None
-
-
-def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
-    if name not in shapes:
-        raise ModelCorrupt(f"no VAE: it has no tensor {name}")
-    return shapes[name]
+def _channels(tree: ShapeTree, name: str) -> tuple[int, int]:
+    """(channels in, channels out) of a residual block, by its first convolution."""
+    channels = tree.weight(name)
+    if any(count % GROUPS for count in channels):
+        raise ModelCorrupt(f"{tree.prefix}{name} has {channels} channels, expected multiples of {GROUPS}")
+    return channels

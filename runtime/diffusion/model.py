@@ -29,6 +29,8 @@ class DiffusionModel:
     prediction: Prediction
     device: torch.device
     dtype: torch.dtype
+    cfg_rescale: float | None = None
+    """How much of guided v is brought back to the deviation of the positive prompt's, 0..1; None to leave it."""
 
     @property
     def latent_channels(self) -> int:
@@ -45,6 +47,10 @@ class DiffusionModel:
     def with_prediction(self, prediction: Prediction) -> DiffusionModel:
         """The same weights with another meaning of their output."""
         return replace(self, prediction=prediction)
+
+    def with_cfg_rescale(self, share: float) -> DiffusionModel:
+        """The same weights, their guidance rescaled by `share`."""
+        return replace(self, cfg_rescale=share)
 
     def denoise(
         self, x: Tensor, sigma: Tensor, context: Tensor, *, y: Tensor | None = None, concat: Tensor | None = None

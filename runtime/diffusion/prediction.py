@@ -28,6 +28,7 @@ class Parameterization(Enum):
     EPS = "eps"  # the noise (Ho et al. 2020, arXiv:2006.11239)
     V = "v_prediction"  # sqrt(alpha) * noise - sqrt(1 - alpha) * x0 (Salimans and Ho 2022, arXiv:2202.00512)
     X0 = "x0"  # the clean latent
+    IMG_TO_IMG = "img_to_img"  # the clean latent, from a latent that is read as it is
     LCM = "lcm"  # the noise, under a consistency model's boundary condition (Luo et al. 2023, arXiv:2310.04378)
 
 
@@ -84,11 +85,13 @@ class Prediction:
 
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
         """What the network reads: x brought to unit variance."""
+        if self.parameterization is Parameterization.IMG_TO_IMG:
+            return x
         return x / (_beside(sigma, x) ** 2 + 1.0) ** 0.5
 
     def denoised(self, output: Tensor, sigma: Tensor, x: Tensor) -> Tensor:
         """The clean latent that `output`, the network's answer at noise level `sigma`, stands for. All (B, C, h, w)."""
-        if self.parameterization is Parameterization.X0:
+        if self.parameterization in (Parameterization.X0, Parameterization.IMG_TO_IMG):
             return output
         if self.parameterization is Parameterization.LCM:
             return self._consistent(output, sigma, x)

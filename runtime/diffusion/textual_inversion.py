@@ -39,23 +39,20 @@ def invert(text: str, *, embeddings: Embeddings, key: str) -> tuple[Tensor | Non
 
 
 def _vectors(found: Tensor | Mapping[str, Any], key: str) -> Tensor | None:
-    """(N, W) out of a file: A1111's `string_to_param`, the encoder's own key, one bundled in a LoRA, else the first."""
+    """(N, W) out of one tensor (N, W) or (W,), or out of a file's entries; None where there is no such tensor."""
     tensor = _pick(found, key) if isinstance(found, Mapping) else found
-    return None if tensor is None else tensor.reshape(-1, tensor.shape[-1])
+    return None if tensor is None or tensor.ndim == 0 else tensor.reshape(-1, tensor.shape[-1])
 
 
 def _pick(entries: Mapping[str, Any], key: str) -> Tensor | None:
-    if "string_to_param" in entries:
-        return _first(entries["string_to_param"])
-    if key in entries:
-        tensor: Tensor = entries[key]
-        return tensor
+    """A1111's `string_to_param`, the encoder's own key, what a LoRA bundles, else the first tensor."""
+    if isinstance(nested := entries.get("string_to_param"), Mapping):
+        entries = nested
+    tensors = {name: entry for name, entry in entries.items() if isinstance(entry, Tensor)}
+    if key in tensors:
+        return tensors[key]
     for suffix in (".string_to_param.*", f".{key}"):
-        if bundled := [entries[name] for name in entries if name.startswith("bundle_emb.") and name.endswith(suffix)]:
+        bundled = [tensors[name] for name in tensors if name.startswith("bundle_emb.") and name.endswith(suffix)]
+        if bundled:
             return torch.cat(bundled)
-    return _first(entries)
-
-
-def _first(entries: Mapping[str, Any]) -> Tensor | None:
-    """The first tensor among the entries."""
-    return next((entry for entry in entries.values() if isinstance(entry, Tensor)), None)
+    return next(iter(tensors.values()), None)

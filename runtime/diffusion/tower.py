@@ -44,8 +44,8 @@ class Tower:
 
         A weight w moves a token's vector z away from the one that the empty prompt has in its place: (z - e) w + e.
         """
-        weights = torch.tensor([chunk.weights for chunk in chunks], device=self.device)[..., None]
-        weighted = bool((weights != 1).any())
+        weights = torch.tensor([chunk.weights for chunk in chunks], device=self.device)[..., None]  # (chunks, 77, 1)
+        weighted = any(weight != 1 for chunk in chunks for weight in chunk.weights)
         if weighted:
             chunks = [*chunks, *pack([], pad_token=self.facts.pad_token)]
         rows = [self._row(chunk.tokens) for chunk in chunks]

@@ -22,26 +22,36 @@ class ResidualSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerSpec:
-    """A transformer of `depth` blocks over a context of `context_channels`."""
+class _Same:
+    """A layer that keeps its channels."""
 
     channels: int
+
+    @property
+    def channels_in(self) -> int:
+        return self.channels
+
+    @property
+    def channels_out(self) -> int:
+        return self.channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerSpec(_Same):
+    """A transformer of `depth` blocks over a context of `context_channels`."""
+
     depth: int
     context_channels: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class DownSpec:
+class DownSpec(_Same):
     """A convolution that halves the resolution."""
-
-    channels: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpSpec:
+class UpSpec(_Same):
     """A doubling of the resolution and a convolution."""
-
-    channels: int
 
 
 LayerSpec = ConvInSpec | ResidualSpec | TransformerSpec | DownSpec | UpSpec
@@ -65,6 +75,11 @@ class UNetSpec:
     input_blocks: tuple[BlockSpec, ...]
     middle_block: BlockSpec
     output_blocks: tuple[BlockSpec, ...]
+
+    @property
+    def head_unit(self) -> int:
+        """What the channels of a transformer are a multiple of."""
+        return self.heads or self.head_channels or 1
 
     def heads_of(self, channels: int) -> int:
         return self.heads or channels // (self.head_channels or channels)

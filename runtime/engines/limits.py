@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from runtime.graph.workflow import Node
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,20 +16,28 @@ class GraphLimits:
     max_batch: int = 256
     max_steps: int = 10_000
 
-    def of_input(self, name: str, node: Node) -> tuple[float, str] | None:
-        """The bound of an integer input by its name, and the setting that holds it; None where there is none."""
-        if name in _BATCH_INPUTS:
-            return self.max_batch, "MAX_BATCH"
+    def of_input(self, name: str, inputs: Mapping[str, Any]) -> tuple[float, str] | None:
+        """The bound of an integer input by its name, and the setting that holds it; None where there is none.
+
+        `inputs` are the node's own: the bound of its `height` follows from its `width`.
+        """
+        if name not in _BOUNDED:
+            return None
         if name == "steps":
             return self.max_steps, "MAX_STEPS"
+        if name == "width":
+            return self.max_pixels, "MAX_PIXELS"
         if name == "height":
-            return self.max_pixels // max(1, _integer(node.inputs, "width")), "MAX_PIXELS"
-        return (self.max_pixels, "MAX_PIXELS") if name == "width" else None
+            return self.max_pixels // max(1, _integer(inputs.get("width"))), "MAX_PIXELS"
+        return self.max_batch, "MAX_BATCH"
 
 
-_BATCH_INPUTS = frozenset({"batch_size", "amount"})
+_BOUNDED = frozenset({"width", "height", "steps", "batch_size", "amount"})
 
 
-def _integer(inputs: Mapping[str, object], name: str) -> int:
-    value = inputs.get(name)
-    return value if type(value) is int else 1
+def _integer(value: object) -> int:
+    """The number that an input will be read as; 1 where it is a link or no number."""
+    try:
+        return int(value) if isinstance(value, int | float | str) else 1
+    except (ValueError, OverflowError):
+        return 1

@@ -23,6 +23,9 @@ class JobFiles(Protocol):
     def input_path(self, name: str) -> Path:
         """Where the input file lies. Raises InputRejected for a name that is not there or leaves the folder."""
 
+    def has_input(self, name: str) -> bool:
+        """Whether `input_path` would answer."""
+
     def input_names(self, kind: str) -> Sequence[str]:
         """The names of the files of a kind: `image` or `latent`."""
 

@@ -1,24 +1,27 @@
 """Everything that is wrong with a graph, found at once, before any of it runs.
 
 The names of the problems and the rule of which outputs still run are ComfyUI's (execution.py, `validate_prompt`):
-an output with nothing wrong above it runs, the others are reported.
+an output with nothing wrong above it runs, the others are reported. A node class that is not here refuses the whole
+graph, whichever output needs it.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Protocol
 
 from runtime.errors import GraphRejected, ModelMissing, UnknownNode
-from runtime.graph.input_check import Files, check_inputs, run_own_validation
+from runtime.graph.hints import Hints
+from runtime.graph.input_check import Files, InputCheck
 from runtime.graph.node_type import NodeType
+from runtime.graph.own_validation import run_own_validation
 from runtime.graph.problems import Problem, shown
+from runtime.graph.verdict import describe, judge
+from runtime.graph.walk import walk
 from runtime.graph.workflow import Graph, Link, Node
 
-_LONGEST_RING_SHOWN = 10
+_MOST_LINES = 5
 
 
 class NodeTypes(Protocol):
@@ -51,46 +54,37 @@ class CheckReport:
 
 def check_graph(graph: Graph, types: NodeTypes, files: Files) -> CheckReport:
     """Check every node that an output needs. Time grows linearly with the nodes; there is no recursion."""
-    outputs, fatal = _find_outputs(graph, types)
-    if fatal is not None:
-        return CheckReport(graph=graph, outputs=(), node_errors=fatal.node_errors or {}, error=fatal)
-    order, problems = _walk(graph, outputs)
-    nodes = dict(graph.nodes)
-    for id in order:
-        node_type = types.get(nodes[id].class_type)
-        if node_type is not None:
-            nodes[id], found = _check_node(nodes[id], node_type, nodes, types, files)
-            if found:
-                problems.setdefault(id, []).extend(found)
+    found = {id: types.get(node.class_type) for id, node in graph.nodes.items()}
+    known = {id: node_type for id, node_type in found.items() if node_type is not None}
+    unknown = [id for id in graph.nodes if id not in known]
+    outputs = [id for id, node_type in known.items() if node_type.is_output]
+    if not outputs and not unknown:
+        return _rejected(graph, GraphRejected(_NO_OUTPUTS), {})
+    order, problems = walk(graph, [*outputs, *unknown])
+    hints = Hints()
+    for id in unknown:
+        problems.setdefault(id, []).insert(0, _unknown(graph.nodes[id], types.names(), hints))
+    nodes = _check_nodes(graph, order, known, InputCheck(files, hints), problems)
     checked = Graph(nodes=nodes, source=graph.source)
     if not problems:
         return CheckReport(graph=checked, outputs=tuple(outputs), node_errors={}, error=None)
-    return _report(checked, outputs, order, problems)
-
-
-def _find_outputs(graph: Graph, types: NodeTypes) -> tuple[list[str], GraphRejected | None]:
-    unknown = {id: _unknown(node, types) for id, node in graph.nodes.items() if types.get(node.class_type) is None}
+    good, node_errors = judge(checked, outputs, order, problems)
     if unknown:
-        lines = "; ".join(f"{graph.nodes[id].class_type} (node {id}): {p.details}" for id, p in unknown.items())
-        errors = {id: _wire(graph.nodes[id], [problem], []) for id, problem in unknown.items()}
-        return [], UnknownNode(f"no node class here is named {lines}", node_errors=errors)
-    outputs = [id for id, node in graph.nodes.items() if _known(types, node).is_output]
-    if not outputs:
-        return [], GraphRejected(
-            "prompt_no_outputs: the workflow has no output node; expected at least one such as SaveImage"
-        )
-    return outputs, None
+        return _rejected(checked, _unknown_node(node_errors, unknown), node_errors)
+    if not good:
+        return _rejected(checked, _rejection(node_errors), node_errors)
+    return CheckReport(graph=checked, outputs=good, node_errors=node_errors, error=None)
 
 
-def _known(types: NodeTypes, node: Node) -> NodeType:
-    node_type = types.get(node.class_type)
-    if node_type is None:  # _find_outputs has refused it
-        raise UnknownNode(f"no node class here is named {node.class_type}")
-    return node_type
+_NO_OUTPUTS = "prompt_no_outputs: the workflow has no output node; expected at least one such as SaveImage"
 
 
-def _unknown(node: Node, types: NodeTypes) -> Problem:
-    near = difflib.get_close_matches(node.class_type, types.names(), n=1, cutoff=0.6)
+def _rejected(graph: Graph, error: GraphRejected | ModelMissing, node_errors: Mapping[str, Any]) -> CheckReport:
+    return CheckReport(graph=graph, outputs=(), node_errors=node_errors, error=error)
+
+
+def _unknown(node: Node, names: Sequence[str], hints: Hints) -> Problem:
+    near = hints.near(node.class_type, names)[:1]
     return Problem(
         type="invalid_prompt",
         message=f"there is no node class {shown(node.class_type)}",
@@ -99,65 +93,35 @@ def _unknown(node: Node, types: NodeTypes) -> Problem:
     )
 
 
-def _walk(graph: Graph, outputs: Sequence[str]) -> tuple[list[str], dict[str, list[Problem]]]:
-    """The nodes that the outputs need, each after what feeds it, and the problems of the links themselves."""
-    order: list[str] = []
-    problems: dict[str, list[Problem]] = {}
-    open_nodes: set[str] = set()
-    done: set[str] = set()
-    for output in outputs:
-        stack: list[tuple[str, Iterator[tuple[str, Link]]]] = []
-        if output not in done:
-            stack.append((output, graph.nodes[output].links))
-            open_nodes.add(output)
-        while stack:
-            id, links = stack[-1]
-            name, link = next(links, (None, None))
-            if link is None:
-                stack.pop()
-                open_nodes.discard(id)
-                done.add(id)
-                order.append(id)
-            elif link.node_id not in graph.nodes:
-                problems.setdefault(id, []).append(_dangling(str(name), link))
-            elif link.node_id in open_nodes:
-                problems.setdefault(id, []).append(_cycle(str(name), link, stack))
-            elif link.node_id not in done:
-                open_nodes.add(link.node_id)
-                stack.append((link.node_id, graph.nodes[link.node_id].links))
-    return order, problems
+def _check_nodes(
+    graph: Graph,
+    order: Sequence[str],
+    known: Mapping[str, NodeType],
+    inputs: InputCheck,
+    problems: dict[str, list[Problem]],
+) -> dict[str, Node]:
+    """The nodes with their values converted; what is wrong with them is added to `problems`."""
 
+    def output_type(link: Link) -> Any:
+        if link.node_id not in known:
+            return "*"  # the missing node or class is a problem of its own
+        returned = known[link.node_id].return_types
+        return returned[link.output] if 0 <= link.output < len(returned) else None
 
-def _dangling(name: str, link: Link) -> Problem:
-    return Problem(
-        type="bad_linked_input",
-        message="the link leads to a node that the workflow does not have",
-        details=f"{name}: node {link.node_id!r}",
-        extra_info={"input_name": name, "received_value": list(link)},
-    )
-
-
-def _cycle(name: str, link: Link, stack: Sequence[tuple[str, Any]]) -> Problem:
-    ring = [id for id, _ in islice(reversed(stack), _LONGEST_RING_SHOWN)]
-    ring = ring[: ring.index(link.node_id) + 1] if link.node_id in ring else [*ring, "...", link.node_id]
-    return Problem(
-        type="dependency_cycle",
-        message="the node depends on itself",
-        details=f"{name}: {' -> '.join([*reversed(ring), link.node_id])}",
-        extra_info={"input_name": name, "received_value": list(link)},
-    )
+    nodes = dict(graph.nodes)
+    for id in order:
+        node_type = known.get(id)
+        if node_type is not None:
+            nodes[id], found = _check_node(nodes[id], node_type, output_type, inputs)
+            if found:
+                problems.setdefault(id, []).extend(found)
+    return nodes
 
 
 def _check_node(
-    node: Node, node_type: NodeType, nodes: Mapping[str, Node], types: NodeTypes, files: Files
+    node: Node, node_type: NodeType, output_type: Callable[[Link], Any], inputs: InputCheck
 ) -> tuple[Node, list[Problem]]:
-    def output_type(link: Link) -> Any:
-        if link.node_id not in nodes:
-            return "*"  # _walk has reported the link
-        returned = _known(types, nodes[link.node_id]).return_types
-        return returned[link.output] if 0 <= link.output < len(returned) else None
-
-    values, received, problems = check_inputs(node, node_type, output_type, files)
+    values, received, problems = inputs.check(node, node_type, output_type)
     if values is not None:
         node = Node(id=node.id, class_type=node.class_type, inputs=values, title=node.title)
     if (node_type.validates or node_type.validates_all) and not problems:
@@ -165,40 +129,9 @@ def _check_node(
     return node, problems
 
 
-def _report(
-    graph: Graph, outputs: Sequence[str], order: Sequence[str], problems: Mapping[str, list[Problem]]
-) -> CheckReport:
-    reaches = _outputs_reached(graph, outputs, order)
-    bad = 0
-    for id in problems:
-        bad |= reaches.get(id, 0)
-    good = tuple(output for number, output in enumerate(outputs) if not bad >> number & 1)
-    node_errors = {
-        id: _wire(graph.nodes[id], found, [o for n, o in enumerate(outputs) if reaches.get(id, 0) >> n & 1])
-        for id, found in problems.items()
-    }
-    error = None if good else _rejection(node_errors)
-    return CheckReport(graph=graph, outputs=good, node_errors=node_errors, error=error)
-
-
-def _outputs_reached(graph: Graph, outputs: Sequence[str], order: Sequence[str]) -> dict[str, int]:
-    """For each node the outputs that depend on it, as a set of bits by the output's place."""
-    reached = dict.fromkeys(order, 0)
-    for number, output in enumerate(outputs):
-        reached[output] |= 1 << number
-    for id in reversed(order):
-        for _, link in graph.nodes[id].links:
-            if link.node_id in reached:
-                reached[link.node_id] |= reached[id]
-    return reached
-
-
-def _wire(node: Node, problems: Sequence[Problem], dependent_outputs: Sequence[str]) -> dict[str, Any]:
-    return {
-        "errors": [problem.to_wire() for problem in problems],
-        "dependent_outputs": list(dependent_outputs),
-        "class_type": node.class_type,
-    }
+def _unknown_node(node_errors: Mapping[str, Any], unknown: Sequence[str]) -> UnknownNode:
+    lines = describe({id: node_errors[id] for id in unknown})
+    return UnknownNode(_shortened(lines), node_errors=node_errors)
 
 
 def _rejection(node_errors: Mapping[str, Any]) -> GraphRejected | ModelMissing:
@@ -206,15 +139,9 @@ def _rejection(node_errors: Mapping[str, Any]) -> GraphRejected | ModelMissing:
     found = [error for node in node_errors.values() for error in node["errors"]]
     only_models = all("folder" in error["extra_info"] for error in found)
     kind: Callable[..., GraphRejected | ModelMissing] = ModelMissing if only_models else GraphRejected
-    lines = describe(node_errors)
-    more = f"; and {len(lines) - 5} more" if len(lines) > 5 else ""
-    return kind("; ".join(lines[:5]) + more, node_errors=node_errors)
+    return kind(_shortened(describe(node_errors)), node_errors=node_errors)
 
 
-def describe(node_errors: Mapping[str, Any]) -> list[str]:
-    """One line a problem: node, what is wrong, details."""
-    return [
-        f"{node['class_type']} (node {id}): {error['message']} ({error['details']})"
-        for id, node in node_errors.items()
-        for error in node["errors"]
-    ]
+def _shortened(lines: Sequence[str]) -> str:
+    more = f"; and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
+    return "; ".join(lines[:_MOST_LINES]) + more

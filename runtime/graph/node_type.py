@@ -21,14 +21,12 @@ class InputSpec:
     type: Any
     options: Mapping[str, Any]
     required: bool
-
-    @property
-    def is_scalar(self) -> bool:
-        return self.type in _SCALARS
-
-    @property
-    def is_lazy(self) -> bool:
-        return bool(self.options.get("lazy"))
+    scalar: str | None
+    """The type's name where values are converted to it: INT, FLOAT, STRING, BOOLEAN."""
+    is_file: bool
+    is_lazy: bool
+    takes_link: bool
+    """The node is given the link itself, `[node_id, output]`, and not what it brings (ComfyUI's rawLink)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +54,15 @@ class NodeType:
         """The class checks the types of its links itself."""
         return "input_types" in self.validates
 
+    @property
+    def makes_lists(self) -> bool:
+        """Any output is a list of values."""
+        return True in self.lists_out
+
+    def is_list_out(self, place: int) -> bool:
+        """Whether the output at `place` is a list of values."""
+        return place < len(self.lists_out) and self.lists_out[place]
+
 
 def read_node_type(name: str, cls: type) -> NodeType:
     """Read the declarations of `cls`. Calls its INPUT_TYPES once."""
@@ -63,7 +70,7 @@ def read_node_type(name: str, cls: type) -> NodeType:
     input_types = declared.INPUT_TYPES()
     hidden = MappingProxyType({key: _hidden_name(value) for key, value in input_types.get("hidden", {}).items()})
     validates, validates_all = _validated_names(cls)
-    return_types = tuple(getattr(declared, "RETURN_TYPES", ()))
+    return_types = tuple(map(_hashable, getattr(declared, "RETURN_TYPES", ())))
     return NodeType(
         name=name,
         cls=cls,
@@ -92,11 +99,23 @@ def _read_inputs(input_types: Mapping[str, Mapping[str, Any]]) -> dict[str, Inpu
 
 def _read_input(name: str, config: Any, *, required: bool) -> InputSpec:
     type_, options = config[0], config[1] if len(config) > 1 else {}
-    if type_ == "COMBO":
-        type_ = tuple(options.get("options", ()))
-    elif isinstance(type_, list):
-        type_ = tuple(type_)
-    return InputSpec(name=name, type=type_, options=options, required=required)
+    plain = str.__str__(type_) if isinstance(type_, str) else ""  # a wildcard type may claim to equal any name
+    if plain == "COMBO" and options.get("options"):
+        type_ = options["options"]
+    return InputSpec(
+        name=name,
+        type=_hashable(type_),
+        options=options,
+        required=required,
+        scalar=plain if plain in _SCALARS else None,
+        is_file=isinstance(type_, ModelFiles | InputFiles),
+        is_lazy=bool(options.get("lazy")),
+        takes_link=bool(options.get("rawLink")),
+    )
+
+
+def _hashable(type_: Any) -> Any:
+    return tuple(type_) if isinstance(type_, list) else type_
 
 
 def _hidden_name(value: Any) -> str:
@@ -109,11 +128,6 @@ def _validated_names(cls: type) -> tuple[frozenset[str], bool]:
         return frozenset(), False
     spec = inspect.getfullargspec(validate)
     return frozenset([*spec.args, *spec.kwonlyargs]), spec.varkw is not None
-
-
-def is_file_combo(spec: InputSpec) -> bool:
-    """Whether the input's values are names of files."""
-    return isinstance(spec.type, ModelFiles | InputFiles)
 
 
 def types_fit(received: Any, wanted: Any) -> bool:

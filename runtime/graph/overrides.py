@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from runtime.errors import InvalidRequest
 
 SEED_INPUTS = ("seed", "noise_seed")
+_MOST_NAMED = 10
 
 
 def apply_overrides(workflow: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
     """The workflow (API format) with `overrides` in place; the one given is left as it is.
 
     A key is `NODE.input`, where NODE is a node's id, else its title, else its class_type where only one node has it;
-    or an input's name alone where only one node has it. `seed` alone sets every seed of the workflow.
+    or an input's name alone where only one node has it as a value. `seed` alone sets every seed of the workflow.
     Raises InvalidRequest naming the key, and the near names, where it fits nothing or more than one node.
     """
     if not overrides:
         return workflow
     changed = {id: {**node, "inputs": dict(node["inputs"])} for id, node in workflow.items() if _has_inputs(node)}
+    targets = _Targets(changed)
     for key, value in overrides.items():
-        for id, name in _targets(changed, key):
+        for id, name in targets.of(key):
             changed[id]["inputs"][name] = {"__value__": value} if isinstance(value, list) else value
     return {id: changed.get(id, node) for id, node in workflow.items()}
 
@@ -42,47 +44,74 @@ def _has_inputs(node: object) -> bool:
     return isinstance(node, Mapping) and isinstance(node.get("inputs"), Mapping)
 
 
-def _targets(nodes: Mapping[str, Any], key: str) -> list[tuple[str, str]]:
-    name, _, wanted = key[::-1].partition(".")
-    name, wanted = name[::-1], wanted[::-1]
-    if not wanted:
-        return _by_input(nodes, key)
-    id = _find_node(nodes, wanted, key)
-    if name not in nodes[id]["inputs"]:
-        hint = _near(name, nodes[id]["inputs"])
-        label = f"{_class_type(nodes[id])} (node {id})"
-        raise InvalidRequest(f"overrides: {key!r}: {label} has no input {name!r}{hint}")
-    return [(id, name)]
+class _Targets:
+    """What the keys of overrides name among `nodes`, which are listed once for all keys."""
 
+    def __init__(self, nodes: Mapping[str, Any]) -> None:
+        self._nodes = nodes
+        self._by_title = _grouped(nodes, _title)
+        self._by_class = _grouped(nodes, _class_type)
+        self._by_input: dict[str, list[str]] = {}
+        for id, node in nodes.items():
+            for name, value in node["inputs"].items():
+                if not isinstance(value, list):
+                    self._by_input.setdefault(name, []).append(id)
 
-def _find_node(nodes: Mapping[str, Any], wanted: str, key: str) -> str:
-    if wanted in nodes:
-        return wanted
-    for named in (_title, _class_type):
-        found = [id for id, node in nodes.items() if named(node) == wanted]
+    def of(self, key: str) -> list[tuple[str, str]]:
+        """Node id and input name of every value that `key` sets."""
+        if "." not in key:
+            return self._of_input(key)
+        for wanted, name in _splits(key):
+            if name in self._inputs(wanted):
+                return [(self._node(wanted, key), name)]
+        wanted, _, name = key.rpartition(".")
+        id = self._node(wanted, key)
+        label = f"{_class_type(self._nodes[id])} (node {id})"
+        raise InvalidRequest(
+            f"overrides: {key!r}: {label} has no input {name!r}{_near(name, self._nodes[id]['inputs'])}"
+        )
+
+    def _inputs(self, wanted: str) -> Mapping[str, Any]:
+        """The inputs of the nodes that `wanted` may mean."""
+        ids = [wanted] if wanted in self._nodes else self._by_title.get(wanted) or self._by_class.get(wanted, [])
+        return {name: None for id in ids for name in self._nodes[id]["inputs"]}
+
+    def _node(self, wanted: str, key: str) -> str:
+        if wanted in self._nodes:
+            return wanted
+        found = self._by_title.get(wanted) or self._by_class.get(wanted, [])
         if len(found) == 1:
             return found[0]
         if found:
-            raise InvalidRequest(f"overrides: {key!r}: {wanted!r} is nodes {', '.join(found)}; name one by its id")
-    names = [*nodes, *filter(None, map(_title, nodes.values())), *map(_class_type, nodes.values())]
-    hint = _near(wanted, names)
-    raise InvalidRequest(f"overrides: {key!r}: no node has the id, title or class_type {wanted!r}{hint}")
+            raise InvalidRequest(f"overrides: {key!r}: {wanted!r} is nodes {_listed(found)}; name one by its id")
+        hint = _near(wanted, [*self._nodes, *self._by_title, *self._by_class])
+        raise InvalidRequest(f"overrides: {key!r}: no node has the id, title or class_type {wanted!r}{hint}")
+
+    def _of_input(self, name: str) -> list[tuple[str, str]]:
+        names = SEED_INPUTS if name == "seed" else (name,)
+        found = [(id, each) for each in names for id in self._by_input.get(each, [])]
+        if len(found) == 1 or (found and name == "seed"):
+            return found
+        if found:
+            ids = _listed([id for id, _ in found])
+            raise InvalidRequest(f"overrides: {name!r} is an input of nodes {ids}; write NODE.{name}")
+        raise InvalidRequest(f"overrides: no node has a value {name!r}{_near(name, self._by_input)}")
 
 
-def _by_input(nodes: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
-    names = SEED_INPUTS if name == "seed" else (name,)
-    found = [(id, each) for id, node in nodes.items() for each in names if _is_constant(node["inputs"].get(each))]
-    if len(found) == 1 or (found and name == "seed"):
-        return found
-    if found:
-        ids = ", ".join(id for id, _ in found)
-        raise InvalidRequest(f"overrides: {name!r} is an input of nodes {ids}; write NODE.{name}")
-    hint = _near(name, {each for node in nodes.values() for each in node["inputs"]})
-    raise InvalidRequest(f"overrides: no node has an input {name!r}{hint}")
+def _splits(key: str) -> Iterator[tuple[str, str]]:
+    """`key` parted into node and input at each of its dots, the last first: titles and input names may have dots."""
+    at = key.rfind(".")
+    while at >= 0:
+        yield key[:at], key[at + 1 :]
+        at = key.rfind(".", 0, at)
 
 
-def _is_constant(value: object) -> bool:
-    return value is not None and not isinstance(value, list)
+def _grouped(nodes: Mapping[str, Any], name_of: Callable[[Mapping[str, Any]], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for id, node in nodes.items():
+        groups.setdefault(name_of(node), []).append(id)
+    groups.pop("", None)
+    return groups
 
 
 def _title(node: Mapping[str, Any]) -> str:
@@ -94,6 +123,11 @@ def _class_type(node: Mapping[str, Any]) -> str:
     return str(node.get("class_type"))
 
 
+def _listed(ids: list[str]) -> str:
+    more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
+    return ", ".join(ids[:_MOST_NAMED]) + more
+
+
 def _near(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(dict.fromkeys(names)), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, [text for text in names if isinstance(text, str)], n=3, cutoff=0.5)
     return f"; nearest: {', '.join(near)}" if near else ""

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.graph.node_type import InputSpec, is_file_combo
+from runtime.graph.node_type import InputSpec
 from runtime.nodes.protocol import InputFiles, ModelFiles
 
 _LONGEST_LIST_SHOWN = 20
 _LONGEST_VALUE_SHOWN = 200
+_DEEPEST_SHOWN = 4
+_LARGEST_INTEGER_SHOWN = 2**63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +29,7 @@ class Problem:
             "type": self.type,
             "message": self.message,
             "details": self.details,
-            "extra_info": dict(self.extra_info),
+            "extra_info": {name: plain(value) for name, value in self.extra_info.items()},
         }
 
 
@@ -40,7 +42,7 @@ def input_problem(type: str, message: str, spec: InputSpec, details: str = "", *
 
 def config_of(spec: InputSpec) -> list[Any] | None:
     """The input's declaration as object_info shows it; None for a list too long to send back."""
-    if is_file_combo(spec):
+    if spec.is_file:
         return None
     if isinstance(spec.type, tuple):
         return [list(spec.type), dict(spec.options)] if len(spec.type) <= _LONGEST_LIST_SHOWN else None
@@ -49,8 +51,34 @@ def config_of(spec: InputSpec) -> list[Any] | None:
 
 def shown(value: object) -> str:
     """The value as a message shows it, cut to a readable length."""
-    text = repr(value)
+    if isinstance(value, str) and len(value) > _LONGEST_VALUE_SHOWN:
+        return f"{value[:_LONGEST_VALUE_SHOWN]!r}... ({len(value)} characters)"
+    try:
+        text = repr(value)
+    except ValueError:  # Python spells out no integer of more than 4300 digits
+        return "an integer of thousands of digits"
     return text if len(text) <= _LONGEST_VALUE_SHOWN else f"{text[:_LONGEST_VALUE_SHOWN]}... ({len(text)} characters)"
+
+
+def shown_error(exc: Exception) -> str:
+    """What an exception says, cut to a readable length; its class where it says nothing."""
+    text = " ".join(str(exc).split())
+    return text[:_LONGEST_VALUE_SHOWN] or type(exc).__name__
+
+
+def plain(value: Any, depth: int = _DEEPEST_SHOWN) -> Any:
+    """The value itself where it is small and every JSON reader takes it, else what a message would show."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if -_LARGEST_INTEGER_SHOWN <= value < _LARGEST_INTEGER_SHOWN else shown(value)
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_VALUE_SHOWN else shown(value)
+    if depth and isinstance(value, Mapping) and len(value) <= _LONGEST_LIST_SHOWN:
+        return {str(name): plain(item, depth - 1) for name, item in value.items()}
+    if depth and isinstance(value, list | tuple) and len(value) <= _LONGEST_LIST_SHOWN:
+        return [plain(item, depth - 1) for item in value]
+    return shown(value)
 
 
 def shown_options(options: Sequence[object], near: Sequence[object]) -> str:

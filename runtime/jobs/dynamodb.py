@@ -53,6 +53,12 @@ class DynamoJobStore(JobMoves):
         with self._translated("prepare"):
             self._client()
 
+    def close(self) -> None:
+        with self._lock:
+            if self._made is not None:
+                self._made.close()
+                self._made = None
+
     def get(self, tenant: str, job_id: str) -> JobRecord | None:
         return self._record(self._item(JobKey(tenant, job_id)))
 
@@ -183,7 +189,7 @@ class DynamoJobStore(JobMoves):
         with self._lock:
             if self._made is None:
                 config = client_config(read_timeout_s=_READ_TIMEOUT_S, max_pool_connections=_CONNECTIONS)
-                session = self._access.session()
+                session = self._access.session
                 self._made = session.client("dynamodb", endpoint_url=self._access.endpoint_url, config=config)
             return self._made
 

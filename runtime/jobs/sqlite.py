@@ -80,7 +80,6 @@ class SqliteJobStore(JobMoves):
             pass
 
     def close(self) -> None:
-        """Close the file; the next call opens it again."""
         with self._lock:
             if self._opened is not None:
                 self._opened.close()

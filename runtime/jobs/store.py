@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from runtime.clock import epoch_s
 from runtime.errors import InvalidRequest
 from runtime.jobs.leases import Claim
 from runtime.jobs.record import JobFacts, JobKey, JobRecord, JobSummary, Outcome, Progress
@@ -35,6 +35,9 @@ class JobStore(Protocol):
 
     def prepare(self) -> None:
         """Open what the first call would open. May be called from another thread, also beside the first call."""
+
+    def close(self) -> None:
+        """Give back what is open. The next call opens it again."""
 
     def create(self, facts: JobFacts, *, dispatch_by: float, request: str | None = None) -> JobRecord:
         """The job `facts`, pending until somebody claims it; `request` is kept for that worker.
@@ -101,10 +104,10 @@ def write_cursor(created_at: str, job_id: str) -> str:
 
 def read_cursor(cursor: str) -> tuple[str, str]:
     """`created_at` and `job_id` of `write_cursor`. Raises InvalidRequest for anything else."""
+    padded = cursor + "=" * (-len(cursor) % 4)
     try:
-        created_at, job_id = (
-            base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode().split(" ")
-        )
-    except (ValueError, binascii.Error) as exc:
+        created_at, job_id = base64.b64decode(padded, b"-_", validate=True).decode().split(" ")
+        epoch_s(created_at)
+    except ValueError as exc:
         raise InvalidRequest(f"cursor {cursor[:80]!r} is not one that a page of jobs gave") from exc
     return created_at, job_id

@@ -25,7 +25,7 @@ class PickleFile:
     def __init__(self, path: Path) -> None:
         """Raises ModelUnsafe where the file needs more than that unpickler gives, else ModelCorrupt."""
         self.path = path
-        self._tensors = _tensors(path, _load(path))
+        self._tensors = _tensors(path, load_pickle(path))
 
     def __enter__(self) -> PickleFile:
         return self
@@ -50,7 +50,8 @@ class PickleFile:
         return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
 
 
-def _load(path: Path) -> Any:
+def load_pickle(path: Path) -> Any:
+    """What the pickle at `path` holds, as data. Errors as of `PickleFile`."""
     import torch
 
     try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
+SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 
 
 class TensorFile(Protocol):
@@ -47,7 +47,7 @@ def open_tensors(path: Path) -> TensorFile:
 
     Raises ModelCorrupt or ModelUnsafe, naming the file and its fault.
     """
-    if path.suffix.lower() in _SAFETENSORS_SUFFIXES:
+    if path.suffix.lower() in SAFETENSORS_SUFFIXES:
         from runtime.models.safetensors_file import SafetensorsFile
 
         return SafetensorsFile(path)

@@ -25,6 +25,7 @@ _MODULES = (
     "mask",
     "mask_composite",
     "mask_shape",
+    "model_patches",
     "primitives",
     "samplers",
     "sampling",

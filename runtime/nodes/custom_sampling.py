@@ -173,20 +173,16 @@ class DisableNoise:
 def _sampled(
     noise: Noise, guider: Guider, sampler: Sampler, sigmas: Tensor, latent: Latent, context: NodeContext
 ) -> tuple[Latent, Latent]:
-    from runtime.diffusion.sampling import sample
+    from runtime.diffusion.sampling import sample_latent
 
-    sampled = sample(
-        model=guider.model,
-        noise=noise.generate_noise(latent),
+    return sample_latent(
         guider=guider,
+        noise=noise,
         sampler=sampler,
         sigmas=sigmas,
-        latent=latent["samples"],
-        noise_mask=latent.get("noise_mask"),
-        seed=noise.seed,
+        latent=latent,
         on_step=step_report(context, guider.model),
     )
-    return {**latent, "samples": sampled.samples}, {**latent, "samples": sampled.denoised}
 
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {

@@ -148,5 +148,6 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {
 NODE_DISPLAY_NAME_MAPPINGS = {
     "ImageScale": "Upscale Image",
     "ImageScaleBy": "Upscale Image By",
+    "ImageScaleToTotalPixels": "Scale Image to Total Pixels",
     "ImagePadForOutpaint": "Pad Image for Outpainting",
 }

@@ -99,7 +99,7 @@ def _import_comfyui(path: Path, base: Path) -> Any:
         importlib.import_module("utils.extra_config")  # before `nodes` puts comfy/, and its utils.py, first on sys.path
         execution = importlib.import_module("execution")
         asyncio.run(importlib.import_module("nodes").init_extra_nodes(init_api_nodes=False))
-        importlib.import_module("comfy.utils").PROGRESS_BAR_ENABLED = False
+        importlib.import_module("comfy.utils").set_progress_bar_enabled(False)
     except ImportError as exc:
         raise CheckoutError(f"{path} does not import: {exc}; install its requirements.txt without torchvision") from exc
     return execution

@@ -1,6 +1,6 @@
 """Write `tests/parity/cases.json` from the case lists.
 
-    python -m scripts.parity.make_cases
+python -m scripts.parity.make_cases
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from scripts.parity.case_file import CASES, EXPECTED, Case, write_cases
 
 LISTS = (
     "pictures", "families", "samplers", "schedules", "custom_sampling", "conditionings", "latents", "inpainting",
-    "images", "inputs", "masks", "prompts", "values",
+    "images", "inputs", "masks", "prompts", "values", "further_sampling", "further_latents", "further_images",
+    "model_patches",
 )  # fmt: skip
 
 

@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scripts.parity.capture import Array, arrays_of
+from scripts.parity.capture import arrays_of
 from scripts.parity.case_file import EXPECTED, Case, read_cases
 from scripts.parity.checkout import Checkout, CheckoutError
 from scripts.parity.compare import differences
@@ -77,12 +78,12 @@ def _visit_case(checkout: Checkout, case: Case, *, check: bool) -> list[str]:
     return differences(case, arrays)
 
 
-def save(path: Path, arrays: dict[str, Array]) -> None:
+def save(path: Path, arrays: dict[str, Any]) -> None:
     """Write `arrays` to the npz file `path` at once."""
     EXPECTED.mkdir(exist_ok=True)
     draft = path.with_suffix(".draft")
     with draft.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes no ** of arrays
+        np.savez_compressed(stream, **arrays)
     draft.replace(path)
 
 

@@ -52,15 +52,21 @@ StartWorker = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture(scope="module")
+def worker_log(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Where what a worker prints is kept, by its id."""
+    logs = tmp_path_factory.mktemp("logs")
+    return lambda worker_id: logs / f"{worker_id}.log"
+
+
+@pytest.fixture(scope="module")
 def start_worker(
-    server: RunPodServer, worker_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    server: RunPodServer, worker_settings: dict[str, str], worker_log: Callable[[str], Path]
 ) -> Iterator[StartWorker]:
     """Starts workers by `start_worker(worker_id, SETTING=value, ...)`; they and their children end with the module."""
-    logs = tmp_path_factory.mktemp("logs")
     with contextlib.ExitStack() as ends:
 
         def start(worker_id: str, **settings: str) -> subprocess.Popen[bytes]:
-            log = ends.enter_context((logs / f"{worker_id}.log").open("wb"))
+            log = ends.enter_context(worker_log(worker_id).open("wb"))
             environment = worker_settings | server.worker_environment(worker_id) | settings
             worker = subprocess.Popen(
                 WORKER_COMMAND, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True

@@ -29,13 +29,6 @@ def decoded(result: dict[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(picture["data"])))
 
 
-def answer(endpoint: runpod.Endpoint, job: Any) -> dict[str, Any]:
-    """The whole of what the status operation answers once the job has ended."""
-    job.output(timeout=60)
-    status: dict[str, Any] = endpoint.rp_client.get(f"{endpoint.endpoint_id}/status/{job.job_id}")
-    return status
-
-
 def test_a_synchronous_run_answers_the_picture(endpoint: runpod.Endpoint, picture: Graph) -> None:
     result = endpoint.run_sync({"input": {"workflow": picture}}, timeout=60)
     assert result["status"] == "completed"
@@ -102,27 +95,30 @@ def test_an_execution_time_that_runs_out_stops_the_job(
     assert len((tmp_path / "steps").read_text().splitlines()) <= 6
 
 
+SAVE = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "never"}}
+BREAKS = {"1": {"class_type": "Breaks", "inputs": {"message": "no luck"}}, "2": SAVE}
+LARGE = {"1": {"class_type": "Noise", "inputs": {"size": 2400}}, "2": SAVE}
+
+
 @pytest.mark.parametrize(
     ("job_input", "error"),
     [
         ({"prompt": {}}, "invalid_request: workflow is missing"),
         ("{not json", "invalid_request: input is a string that is not JSON"),
         ([1, 2], "invalid_request: input is [1, 2]"),
-        ({"workflow": {"1": {"class_type": "Breaks", "inputs": {"message": "no luck"}}, "2": {
-            "class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}}}, "node_failed: "),
         ({"workflow": {"1": {"class_type": "EmptyImag", "inputs": {}}}}, "unknown_node: "),
+        ({"workflow": BREAKS}, "node_failed: "),
+        ({"workflow": LARGE}, "invalid_request: the result is "),
     ],
-    ids=["no workflow", "not json", "not an object", "failing node", "unknown node"],
+    ids=["no workflow", "not json", "not an object", "unknown node", "failing node", "large result"],
 )
-def test_a_job_that_fails_answers_its_code_and_message(
-    endpoint: runpod.Endpoint, picture: Graph, job_input: Any, error: str
-) -> None:
-    failed = answer(endpoint, endpoint.run({"input": job_input}))
+def test_a_job_that_fails_answers_its_code_and_message(endpoint: runpod.Endpoint, job_input: Any, error: str) -> None:
+    job = endpoint.run({"input": job_input})
+    detail = job.output(timeout=60)["error_detail"]
+    failed = endpoint.rp_client.get(f"{endpoint.endpoint_id}/status/{job.job_id}")
     assert failed["status"] == "FAILED"
     assert failed["error"].startswith(error)
-    detail = failed["output"]["error_detail"]
     assert failed["error"] == f"{detail['code']}: {detail['message']}"
-    assert endpoint.run_sync({"input": {"workflow": picture}}, timeout=60)["status"] == "completed"
 
 
 def test_pings_name_the_job_that_runs(endpoint: runpod.Endpoint, server: RunPodServer, slow: Slow) -> None:
@@ -138,8 +134,6 @@ def test_health_counts_jobs_and_workers(endpoint: runpod.Endpoint, picture: Grap
     assert endpoint.health()["workers"]["unhealthy"] == 0
 
 
-def test_the_worker_loop_ends_when_it_is_told_to(
-    server: RunPodServer, worker: subprocess.Popen[bytes]
-) -> None:
+def test_the_worker_loop_ends_when_it_is_told_to(server: RunPodServer, worker: subprocess.Popen[bytes]) -> None:
     worker.terminate()
     assert worker.wait(30) == 0

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from moto import mock_aws
 
+from runtime.artifacts.local import FolderArtifactStore
 from runtime.aws import AwsAccess
 from runtime.clock import ManualClock
 from runtime.jobs.dynamodb import DynamoJobStore
@@ -23,34 +22,10 @@ OpenStore = Callable[..., JobStore]
 _numbers = itertools.count()
 
 
-class Blobs:
-    """An artifact store's part that a job store needs, in memory."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, bytes] = {}
-
-    def put(self, key: str, data: bytes, content_type: str) -> None:
-        self.held[key] = data
-
-    def get(self, key: str) -> bytes | None:
-        return self.held.get(key)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WatchedAccess(AwsAccess):
-    """One session for many stores, since its first client takes a quarter of a second; `hooks` see every call."""
-
-    made: Any = field(default=None, repr=False)
-
-    def session(self) -> Any:
-        return self.made
-
-
-def _access(endpoint_url: str | None) -> WatchedAccess:
-    access = AwsAccess(
+def _access(endpoint_url: str | None) -> AwsAccess:
+    return AwsAccess(
         region="eu-west-1", endpoint_url=endpoint_url, access_key_id="AKIDTEST", secret_access_key="not-a-secret"
     )
-    return WatchedAccess(**{**vars(access), "made": access.session()})
 
 
 @pytest.fixture
@@ -59,18 +34,19 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def blobs() -> Blobs:
-    return Blobs()
+def blobs(tmp_path: Path) -> FolderArtifactStore:
+    """Where a store puts what is too large for an item."""
+    return FolderArtifactStore(tmp_path / "artifacts", base_url="http://127.0.0.1")
 
 
 @pytest.fixture(scope="session")
-def dynalite_access() -> Iterator[WatchedAccess]:
+def dynalite_access() -> Iterator[AwsAccess]:
     with node_servers.dynalite() as url:
         yield _access(url)
 
 
 @pytest.fixture(scope="session")
-def moto_access() -> WatchedAccess:
+def moto_access() -> AwsAccess:
     return _access(None)
 
 
@@ -88,25 +64,25 @@ def open_sqlite(tmp_path: Path, clock: ManualClock) -> Iterator[OpenStore]:
         store.close()
 
 
-def _opener(access: WatchedAccess, clock: ManualClock, blobs: Blobs) -> OpenStore:
+def _opener(access: AwsAccess, clock: ManualClock, blobs: FolderArtifactStore) -> OpenStore:
     table = f"jobs-{next(_numbers)}"
-    create_table(access.session().client("dynamodb", endpoint_url=access.endpoint_url), table)
+    create_table(access.session.client("dynamodb", endpoint_url=access.endpoint_url), table)
 
-    def open_store(clock: ManualClock = clock, blobs: Blobs = blobs) -> JobStore:
+    def open_store(clock: ManualClock = clock) -> JobStore:
         return DynamoJobStore(table, access=access, blobs=blobs, clock=clock)
 
     return open_store
 
 
 @pytest.fixture
-def open_moto(moto_access: WatchedAccess, clock: ManualClock, blobs: Blobs) -> Iterator[OpenStore]:
+def open_moto(moto_access: AwsAccess, clock: ManualClock, blobs: FolderArtifactStore) -> Iterator[OpenStore]:
     """Opens another store on the test's one table, in this process."""
     with mock_aws():
         yield _opener(moto_access, clock, blobs)
 
 
 @pytest.fixture
-def open_dynalite(dynalite_access: WatchedAccess, clock: ManualClock, blobs: Blobs) -> OpenStore:
+def open_dynalite(dynalite_access: AwsAccess, clock: ManualClock, blobs: FolderArtifactStore) -> OpenStore:
     """Opens another store on the test's one table, on a server."""
     return _opener(dynalite_access, clock, blobs)
 

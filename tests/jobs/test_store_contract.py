@@ -347,7 +347,9 @@ def test_a_list_shows_where_each_job_stands(store: JobStore, facts: JobFacts, co
     assert {name: getattr(record, name) for name in vars(job)} == vars(job)
 
 
-@pytest.mark.parametrize("cursor", ["x", "bm9wbGFjZQ", "%%%", "é"], ids=["short", "one word", "no base64", "no ascii"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "bm9wbGFjZQ", "YSBi", "%%%", "é"], ids=["short", "one word", "no time", "no base64", "no ascii"]
+)
 def test_a_cursor_of_no_page_is_refused(store: JobStore, cursor: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
         store.list_by_user("acme", "ada", cursor=cursor)
@@ -376,7 +378,10 @@ def test_what_is_due_is_spread_over_the_shards(store: JobStore, facts: JobFacts,
     assert sum(map(bool, shards)) > DUE_SHARDS // 2
 
 
-def test_preparing_twice_is_preparing_once(store: JobStore, facts: JobFacts) -> None:
+def test_a_store_may_be_prepared_and_closed_at_any_time(store: JobStore, facts: JobFacts) -> None:
     store.prepare()
     store.prepare()
-    assert claimed(store, facts)
+    claim = claimed(store, facts)
+    store.close()
+    store.close()
+    assert held(store, facts) == claim.record

@@ -58,7 +58,7 @@ def test_the_outputs_are_those_of_comfyui(name: str, classes: dict[str, type]) -
 @pytest.mark.parametrize("name", RECORDED)
 def test_category_and_display_name_are_those_of_comfyui(name: str, classes: dict[str, type]) -> None:
     ours: Any = classes[name]
-    assert ours.CATEGORY == RECORDED[name]["category"]
+    assert RECORDED[name]["category"] == ours.CATEGORY
     assert display_names().get(name, name) == RECORDED[name]["display_name"]
 
 

@@ -30,6 +30,9 @@ class Calls:
     def run(self, request: Any, *, cancel: CancelFlag, on_progress: ProgressSink) -> Any:
         return request(cancel, on_progress)
 
+    def close(self) -> None:
+        """Nothing runs beside the thread."""
+
 
 @contextmanager
 def opened(**options: Any) -> Iterator[Any]:
@@ -73,6 +76,18 @@ def test_the_worker_is_built_on_the_gpu_thread_before_the_first_job() -> None:
     assert built == [("gpu", True)]
 
 
+def test_the_worker_is_closed_on_the_gpu_thread_once_the_queue_is_done() -> None:
+    order: list[str] = []
+
+    class Closed(Calls):
+        def close(self) -> None:
+            order.append(f"closed on {threading.current_thread().name}")
+
+    with GpuThread(Closed) as gpu:
+        gpu.submit(lambda *_: order.append("job"), cancel=CancelFlag())  # type: ignore[arg-type]  # any request
+    assert order == ["job", "closed on gpu"]
+
+
 def test_jobs_run_one_at_a_time_in_the_order_they_came() -> None:
     running, order = threading.Semaphore(1), []
 
@@ -97,7 +112,7 @@ def test_a_worker_that_cannot_be_built_fails_ready_and_every_job_with_its_reason
         raise ValueError("no such folder")
 
     with GpuThread(build) as gpu:
-        for wait in (gpu.ready, lambda: gpu.run(lambda *_: None)):  # type: ignore[arg-type, return-value]  # any request
+        for wait in (gpu.ready, lambda: gpu.run(lambda *_: None)):  # type: ignore[arg-type]  # any request
             with pytest.raises(ValueError, match="no such folder"):
                 asyncio.run(wait())
 
@@ -132,7 +147,8 @@ def test_a_cancelled_caller_sets_the_flag_and_returns_only_when_the_job_has_left
 
 
 def test_a_job_cancelled_while_it_waits_never_starts() -> None:
-    gate, started = Gate(), []
+    gate = Gate()
+    started: list[bool] = []
 
     async def scenario() -> None:
         first = asyncio.create_task(gpu.run(gate))

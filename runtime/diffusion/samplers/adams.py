@@ -31,7 +31,7 @@ def lms(walk: Walk, x: Tensor, *, order: int = 4) -> Tensor:
 
 
 def ipndm(walk: Walk, x: Tensor, *, max_order: int = 4) -> Tensor:
-    """PNDM improved: the weights of even steps, whatever the steps are (Zhang and Chen 2022, arXiv:2204.13902, section 3.3)."""
+    """PNDM improved: the weights of even steps, whatever the steps are (Zhang and Chen 2022, arXiv:2204.13902)."""
 
     def weights(index: int, known: int) -> list[float]:
         dt = float(walk.sigmas[index + 1] - walk.sigmas[index])
@@ -70,8 +70,8 @@ def multistep(walk: Walk, x: Tensor, *, order: int, weights: Weights, to_zero_by
 def uneven_step_weights(steps: Sequence[float]) -> list[float]:
     """iPNDM-v's weights from the step to take and those before it, newest first, as many as steps (1 to 4).
 
-    With two steps these are Adams-Bashforth's. In the terms after that diff-sampler closes a bracket and takes a ratio
-    otherwise than they do; kept as it is there, since every picture made with this sampler depends on it.
+    With two steps these are Adams-Bashforth's. The terms of the third and fourth step differ from theirs in diff-sampler;
+    they are kept as they are there, since every picture made with this sampler depends on them.
     """
     weights = [1.0, 0.0, 0.0, 0.0]
     h, *before = steps

@@ -92,7 +92,7 @@ class AncestralSplit(NamedTuple):
 
 
 def ancestral_split(sigma: Tensor, sigma_next: Tensor, eta: float) -> AncestralSplit:
-    """Split so that down^2 + up^2 = sigma_next^2; at eta 1 as DDPM, at 0 as DDIM (Song et al. 2020, arXiv:2010.02502)."""
+    """Split so that down^2 + up^2 = sigma_next^2: at eta 1 DDPM, at 0 DDIM (Song et al. 2020, arXiv:2010.02502)."""
     if eta == 0:
         return AncestralSplit(sigma_next, sigma_next.new_zeros(()))
     full = (sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2) ** 0.5

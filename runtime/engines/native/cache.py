@@ -5,11 +5,12 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from types import FunctionType, ModuleType
 from typing import Any
 
 Outputs = list[list[Any]]
 
-_MODEL_TYPES = frozenset({"MODEL", "CLIP", "VAE"})
+_MODEL_TYPES = frozenset({"MODEL", "CLIP", "VAE", "GUIDER"})
 
 
 class NodeCache:
@@ -39,7 +40,7 @@ class NodeCache:
     def put(self, key: bytes, outputs: Outputs, types: tuple[Any, ...]) -> None:
         """Keep `outputs`, whose declared types are `types`; drop the least recently used over the limit."""
         kept = [
-            [_weak(value) for value in values] if type_ in _MODEL_TYPES else values
+            [_weak(value) for value in values] if _holds_model(type_) else values
             for values, type_ in zip(outputs, types, strict=False)
         ]
         size = _ENTRY_BYTES + size_of(kept)
@@ -66,6 +67,11 @@ class NodeCache:
 
 _GONE = object()
 _ENTRY_BYTES = 500  # an entry's own objects, so that a million tiny results are bounded too
+_ITEM_BYTES = 8  # one place of a list
+
+
+def _holds_model(type_: Any) -> bool:
+    return isinstance(type_, str) and str.__str__(type_) in _MODEL_TYPES
 
 
 def _weak(value: Any) -> Any:
@@ -83,23 +89,43 @@ def _strong(value: Any) -> Any:
 
 
 def size_of(value: Any) -> int:
-    """The bytes of every tensor, byte string and text reachable through lists, tuples and dictionaries."""
+    """The bytes of every tensor, array, byte string and text reachable through containers and objects' attributes."""
     seen: set[int] = set()
     total, stack = 0, [value]
     while stack:
         item = stack.pop()
-        if isinstance(item, (str, bytes)):
+        kind = type(item)
+        if kind is str or kind is bytes:
             total += len(item)
-        elif (storage := getattr(item, "untyped_storage", None)) is not None:
-            total += _storage_bytes(storage(), seen)
-        elif isinstance(item, (list, tuple, Mapping)) and id(item) not in seen:
+        elif kind in _SMALL or id(item) in seen:
+            continue
+        elif hasattr(item, "untyped_storage"):
+            total += _storage_bytes(item.untyped_storage(), seen)
+        else:
             seen.add(id(item))
-            stack.extend(_children(item))
+            total += _own_bytes(item)
+            stack += _children(item)
     return total
 
 
-def _children(item: Iterable[Any]) -> Iterable[Any]:
-    return item.values() if isinstance(item, Mapping) else item
+_SMALL = frozenset({bool, int, float, type(None), weakref.ReferenceType})
+
+
+def _own_bytes(item: Any) -> int:
+    if isinstance(item, list | tuple | Mapping):
+        return _ITEM_BYTES * len(item)
+    size = getattr(item, "nbytes", 0)  # numpy's arrays and scalars
+    return size if isinstance(size, int) else 0
+
+
+def _children(item: Any) -> Iterable[Any]:
+    if isinstance(item, list | tuple):
+        return item
+    if isinstance(item, Mapping):
+        return item.values()
+    if isinstance(item, type | ModuleType | FunctionType):
+        return ()
+    return vars(item).values() if hasattr(item, "__dict__") else ()
 
 
 def _storage_bytes(storage: Any, seen: set[int]) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.engines.native.cache import Outputs
 from runtime.errors import NodeFailed
 from runtime.graph.node_type import NodeType
+from runtime.graph.own_validation import settled
 from runtime.graph.workflow import Node
 
 Arguments = dict[str, list[Any]]
@@ -33,51 +34,61 @@ class Returned:
     ui: tuple[Mapping[str, Any], ...] = ()
 
 
-def call_node(node: Node, node_type: NodeType, arguments: Arguments, hidden: Mapping[str, Any]) -> Returned:
+def call_node(
+    node: Node, node_type: NodeType, instance: Any, arguments: Arguments, hidden: Mapping[str, Any]
+) -> Returned:
     """Call the node's function once, or once for each place of its longest input."""
-    function = getattr(node_type.cls(), node_type.function)
-    answers = [_call(function, values, node) for values in _slices(node_type, arguments, hidden)]
-    if any(inspect.iscoroutine(answer) for answer in answers):
+    function = getattr(instance, node_type.function)
+    calls = _calls(node, node_type, arguments, hidden)
+    blockers = [_refuse_message(_blocker(values, node_type), node) for values in calls]
+    answers = [blocker or function(**values) for blocker, values in zip(blockers, calls, strict=True)]
+    if inspect.iscoroutine(answers[0]) or any(map(inspect.iscoroutine, answers)):
         answers = asyncio.run(_gather(answers))
     return _read(answers, node, node_type)
 
 
-def ask_lazy(node: Node, node_type: NodeType, arguments: Arguments, hidden: Mapping[str, Any]) -> set[str]:
-    """The names of lazy inputs that the node says it needs, with those it has not got given as None."""
-    absent = {name: [None] for name in node.inputs if name in node_type.inputs and name not in arguments}
-    function = getattr(node_type.cls(), "check_lazy_status")  # noqa: B009 - the class is any custom node's
+def ask_lazy(
+    node: Node, node_type: NodeType, instance: Any, arguments: Arguments, hidden: Mapping[str, Any]
+) -> set[str]:
+    """The names of the inputs that the node says it needs, when it is given None for those it has not got."""
     wanted: set[str] = set()
-    for values in _slices(node_type, {**arguments, **absent}, hidden):
-        if _blocker(values) is None:
-            wanted.update(name for name in function(**values) or () if isinstance(name, str))
+    for values in _calls(node, node_type, arguments, hidden):
+        if _blocker(values, node_type) is None:
+            answer = settled(instance.check_lazy_status(**values))
+            if isinstance(answer, list | tuple | set):
+                wanted.update(name for name in answer if isinstance(name, str))
     return wanted
 
 
-def _slices(node_type: NodeType, arguments: Arguments, hidden: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _calls(node: Node, node_type: NodeType, arguments: Arguments, hidden: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The keyword arguments of each call; a shorter list repeats its last value."""
     if node_type.takes_lists:
         return [{**arguments, **{name: [value] for name, value in hidden.items()}}]
-    longest = max(map(len, arguments.values()), default=1)
+    longest = 1
+    for name, values in arguments.items():
+        if not values:
+            raise NodeFailed(f"{node.class_type} (node {node.id}) was given an empty list for {name}", node_id=node.id)
+        longest = max(longest, len(values))
     return [
-        {**{name: values[min(place, len(values) - 1)] for name, values in arguments.items() if values}, **hidden}
+        {**{name: values[place] if place < len(values) else values[-1] for name, values in arguments.items()}, **hidden}
         for place in range(longest)
     ]
 
 
-def _call(function: Any, values: dict[str, Any], node: Node) -> Any:
-    blocker = _blocker(values)
-    if blocker is None:
-        return function(**values)
-    if blocker.message is not None:
+def _blocker(values: Mapping[str, Any], node_type: NodeType) -> ExecutionBlocker | None:
+    found: Iterable[Any] = values.values()
+    if node_type.takes_lists:
+        found = [item for items in found for item in items]
+    for value in found:
+        if type(value) is ExecutionBlocker:
+            return value
+    return None
+
+
+def _refuse_message(blocker: ExecutionBlocker | None, node: Node) -> ExecutionBlocker | None:
+    if blocker is not None and blocker.message is not None:
         raise NodeFailed(f"{node.class_type} (node {node.id}) was blocked: {blocker.message}", node_id=node.id)
     return blocker
-
-
-def _blocker(values: Mapping[str, Any]) -> ExecutionBlocker | None:
-    for value in values.values():
-        for item in value if type(value) is list else (value,):
-            if isinstance(item, ExecutionBlocker):
-                return item
-    return None
 
 
 async def _gather(answers: list[Any]) -> list[Any]:
@@ -88,22 +99,22 @@ async def _gather(answers: list[Any]) -> list[Any]:
 
 
 def _read(answers: list[Any], node: Node, node_type: NodeType) -> Returned:
-    width = len(node_type.return_types)
-    results, graphs, ui = [], [], []
+    rows, graphs, ui = [], [], []
     for answer in answers:
         graph = None
-        if isinstance(answer, Mapping):
+        if isinstance(answer, dict):
             if answer.get("ui"):
                 ui.append(answer["ui"])
             graph, answer = answer.get("expand"), answer.get("result", ())
         graphs.append(graph)
-        results.append(_row(answer, width, node))
+        rows.append(answer if type(answer) is tuple else _row(answer, node, node_type))
     if any(graph is not None for graph in graphs):
-        return Returned(graphs=tuple(graphs), results=tuple(results), ui=tuple(ui))
-    return Returned(outputs=merge(results, node_type), ui=tuple(ui))
+        return Returned(graphs=tuple(graphs), results=tuple(rows), ui=tuple(ui))
+    return Returned(outputs=merge(rows, node_type), ui=tuple(ui))
 
 
-def _row(answer: Any, width: int, node: Node) -> tuple[Any, ...]:
+def _row(answer: Any, node: Node, node_type: NodeType) -> tuple[Any, ...]:
+    width = len(node_type.return_types)
     if isinstance(answer, ExecutionBlocker):
         return (answer,) * width
     if isinstance(answer, tuple | list):
@@ -118,16 +129,13 @@ def _row(answer: Any, width: int, node: Node) -> tuple[Any, ...]:
 
 def merge(rows: list[tuple[Any, ...]], node_type: NodeType) -> Outputs:
     """One list an output: the calls' values side by side, an OUTPUT_IS_LIST output's lists end to end."""
-    if not rows:
-        return []
-    if len(rows) == 1 and not any(node_type.lists_out):
+    if len(rows) == 1 and not node_type.makes_lists:
         return [[value] for value in rows[0]]
     merged: Outputs = [[] for _ in rows[0]]
     for row in rows:
-        for place, value in enumerate(row):
-            is_list = place < len(node_type.lists_out) and node_type.lists_out[place]
-            if is_list and not isinstance(value, ExecutionBlocker):
-                merged[place].extend(value)
+        for place, (values, value) in enumerate(zip(merged, row, strict=False)):
+            if node_type.is_list_out(place) and not isinstance(value, ExecutionBlocker):
+                values.extend(value)
             else:
-                merged[place].append(value)
+                values.append(value)
     return merged

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runtime.engines.limits import GraphLimits
 from runtime.engines.protocol import JobFiles
-from runtime.errors import InputRejected
 from runtime.graph.node_type import InputSpec
-from runtime.graph.workflow import Node
 from runtime.nodes.protocol import InputFiles, ModelFiles
 
 if TYPE_CHECKING:
@@ -24,23 +22,20 @@ class CheckFiles:
         self._files = files
         self._limits = limits
         self._listed: dict[Any, Sequence[str]] = {}
+        self._names: dict[Any, frozenset[str]] = {}
 
     def options(self, spec: InputSpec) -> Sequence[str]:
         if spec.type not in self._listed:
-            self._listed[spec.type] = self._list(spec.type)
+            self._listed[spec.type] = listed = self._list(spec.type)
+            self._names[spec.type] = frozenset(listed)
         return self._listed[spec.type]
 
     def has(self, spec: InputSpec, name: str) -> bool:
-        if isinstance(spec.type, ModelFiles):
-            return name in self.options(spec)
-        try:
-            self._files.input_path(name)
-        except InputRejected:
-            return False
-        return True
+        self.options(spec)
+        return name in self._names[spec.type] or (isinstance(spec.type, InputFiles) and self._files.has_input(name))
 
-    def limit(self, spec: InputSpec, node: Node) -> tuple[float, str] | None:
-        return self._limits.of_input(spec.name, node)
+    def limit(self, spec: InputSpec, inputs: Mapping[str, Any]) -> tuple[float, str] | None:
+        return self._limits.of_input(spec.name, inputs)
 
     def _list(self, type_: ModelFiles | InputFiles) -> Sequence[str]:
         if isinstance(type_, ModelFiles):

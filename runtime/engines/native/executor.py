@@ -2,22 +2,26 @@
 
 Semantics are ComfyUI's: every value between nodes is a list of one or more; a node that does not take lists is called
 once for each place of its longest input, shorter ones repeating their last; a lazy input is computed only when the node
-asks for it; a node may return a graph that stands for it (`expand`).
+asks for it, and is None until then; a node may return a graph that stands for it (`expand`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from runtime.engines.native.cache import NodeCache, Outputs
 from runtime.engines.native.calls import Arguments, Returned, ask_lazy, call_node
 from runtime.engines.native.expansion import Expansion, expand
 from runtime.engines.native.keys import NodeKeys
-from runtime.errors import GraphRejected, NodeFailed
+from runtime.engines.native.plan import Plan, refuse_ring
+from runtime.engines.native.step import Step
+from runtime.errors import NodeFailed
 from runtime.graph.node_type import NodeType
 from runtime.graph.workflow import Link, Node
+
+_T = TypeVar("_T")
 
 
 class Host(Protocol):
@@ -25,13 +29,13 @@ class Host(Protocol):
 
     def node_type(self, class_type: str) -> NodeType: ...
 
-    def hidden(self, node: Node, node_type: NodeType) -> Mapping[str, Any]:
+    def hidden(self, node: Node, node_type: NodeType) -> Mapping[str, object]:
         """The values of the node's hidden inputs."""
 
     def starting(self, node: Node, done: int, total: int) -> None:
         """Called before a node runs; raises when the job shall end."""
 
-    def guard(self, node: Node, call: Callable[[], Returned]) -> Returned:
+    def guard(self, node: Node, call: Callable[[], _T]) -> _T:
         """Make the call, translating whatever it raises into the error tree."""
 
     def produced(self, node: Node, returned: Returned) -> None:
@@ -39,181 +43,143 @@ class Host(Protocol):
 
 
 class Executor:
-    """One job's walk. `outputs` are the ids of the output nodes to run, in order."""
+    """One job's walk. `outputs` are the ids of the output nodes to run, in order.
+
+    A result is let go of when the last node that reads it has run. What must not happen twice stays: the results of
+    output nodes, and of nodes that expanded.
+    """
 
     def __init__(
         self, nodes: Mapping[str, Node], outputs: Sequence[str], *, host: Host, cache: NodeCache, keys: NodeKeys
     ) -> None:
-        self._nodes = dict(nodes)
         self._host = host
         self._cache = cache
-        self._keys = keys
-        self._results: dict[str, Outputs] = {}
-        self._uses: dict[str, int] = {}
-        self._expansions: dict[str, Expansion] = {}
+        self._plan = Plan(nodes, host.node_type, keys)
         self._wanted = list(outputs)
-        self._total = 0
-        self._done = 0
+        self._has_volatile = False
         self.cached_nodes: list[str] = []
         self.node_ms: dict[str, float] = {}
 
     def run(self) -> None:
         """Run every wanted output and what it needs."""
-        self._plan(self._wanted)
+        self._plan.add(self._wanted)
         for output in self._wanted:  # grows when an expansion brings output nodes
             self._demand(output)
 
-    def _plan(self, roots: Sequence[str]) -> None:
-        """Make the key of every node above `roots` and count how often each is used."""
-        stack = [id for id in roots if id not in self._keys]
-        while stack:
-            id = stack[-1]
-            if id in self._keys:
-                stack.pop()
-                continue
-            waiting = [link.node_id for _, link in self._nodes[id].links if link.node_id not in self._keys]
-            if waiting:
-                stack.extend(waiting)
-                continue
-            self._count(self._nodes[id])
-            stack.pop()
-
-    def _count(self, node: Node) -> None:
-        self._keys.add(node, self._host.node_type(node.class_type))
-        self._total += 1
-        for _, link in node.links:
-            self._uses[link.node_id] = self._uses.get(link.node_id, 0) + 1
-
     def _demand(self, output: str) -> None:
-        stack, open_nodes = [output], set[str]()
+        steps = self._plan.steps
+        stack, waiting = [output], set[str]()
         while stack:
             id = stack[-1]
-            missing = () if id in self._results else self._advance(id)
+            step = steps[id]
+            missing = self._advance(step) if step.outputs is None else ()
             if not missing:
                 stack.pop()
-                open_nodes.discard(id)
+                waiting.discard(id)
                 continue
-            open_nodes.add(id)
+            waiting.add(id)
             for needed in missing:
-                if needed in open_nodes:
-                    self._refuse_ring(needed, stack)
-                stack.append(needed)
+                if needed in waiting:
+                    refuse_ring(needed, stack)
+            stack += missing
 
-    def _refuse_ring(self, id: str, stack: Sequence[str]) -> None:
-        ring = " -> ".join([*stack[-5:], id])
-        raise GraphRejected(f"dependency_cycle: node {id} came to depend on itself while the graph ran: {ring}")
-
-    def _advance(self, id: str) -> Sequence[str]:
-        """Bring node `id` as far as it goes: answer the nodes that it still waits for, or store its result."""
-        node = self._nodes[id]
-        if id in self._expansions:
-            return self._finish_expansion(node, self._expansions[id])
-        node_type = self._host.node_type(node.class_type)
-        if self._take_cached(node, node_type):
+    def _advance(self, step: Step) -> Sequence[str]:
+        """Bring a node as far as it goes: answer the nodes that it still waits for, or keep its outputs."""
+        if step.expansion is not None:
+            return self._finish_expansion(step, step.expansion)
+        if not step.is_looked_up and self._take_cached(step):
             return ()
-        missing = [link.node_id for name, link in node.links if self._is_missing(name, link, node_type)]
-        if missing:
-            return missing
-        arguments = self._arguments(node, node_type)
-        if node_type.is_lazy:
-            missing = self._lazily_missing(node, node_type, arguments)
-            if missing:
-                return missing
-        return self._execute(node, node_type, arguments)
+        step.is_looked_up = True
+        arguments, missing = self._arguments(step)
+        if not missing and step.node_type.is_lazy:
+            missing = self._ask_lazy(step, arguments)
+        return missing or self._execute(step, arguments)
 
-    def _is_missing(self, name: str, link: Link, node_type: NodeType) -> bool:
-        if link.node_id in self._results:
+    def _take_cached(self, step: Step) -> bool:
+        if step.node_type.is_output:
             return False
-        spec = node_type.inputs.get(name)
-        return spec is None or not spec.is_lazy
-
-    def _take_cached(self, node: Node, node_type: NodeType) -> bool:
-        if node_type.is_output:
-            return False
-        outputs = self._cache.get(self._keys[node.id])
+        outputs = self._cache.get(step.key)
         if outputs is None:
             return False
-        self.cached_nodes.append(node.id)
-        self._keep(node, outputs)
+        self.cached_nodes.append(step.node.id)
+        self._plan.finish(step, outputs)
         return True
 
-    def _arguments(self, node: Node, node_type: NodeType) -> Arguments:
+    def _arguments(self, step: Step) -> tuple[Arguments, list[str]]:
+        """What the node can be given now, None for a lazy input that is not there, and the nodes that are missing."""
         arguments: Arguments = {}
-        for name, value in node.inputs.items():
-            spec = node_type.inputs.get(name)
+        missing: list[str] = []
+        steps, inputs = self._plan.steps, step.node_type.inputs
+        for name, value in step.node.inputs.items():
+            spec = inputs.get(name)
             if type(value) is not Link:
                 if spec is not None:
                     arguments[name] = [value]
-            elif spec is not None and spec.options.get("rawLink"):
+            elif spec is not None and spec.takes_link:
                 arguments[name] = [list(value)]
-            elif value.node_id in self._results:
-                arguments[name] = self._output(value)
-        return arguments
+            elif steps[value.node_id].outputs is not None:
+                arguments[name] = self._plan.output(value)
+            elif spec is not None and spec.is_lazy:
+                arguments[name] = [None]
+            else:
+                missing.append(value.node_id)
+        return arguments, missing
 
-    def _output(self, link: Link) -> list[Any]:
-        outputs = self._results[link.node_id]
-        if link.output >= len(outputs):
-            message = f"node {link.node_id} returned {len(outputs)} values, but its output {link.output} is linked"
-            raise NodeFailed(message, node_id=link.node_id)
-        return outputs[link.output]
-
-    def _lazily_missing(self, node: Node, node_type: NodeType, arguments: Arguments) -> list[str]:
+    def _ask_lazy(self, step: Step, arguments: Arguments) -> list[str]:
+        node, node_type = step.node, step.node_type
         hidden = self._host.hidden(node, node_type)
-        wanted = ask_lazy(node, node_type, arguments, hidden)
-        links = [node.inputs[name] for name in wanted if name not in arguments and name in node.inputs]
-        return [link.node_id for link in links if type(link) is Link and link.node_id not in self._results]
+        step.instance = step.instance or self._host.guard(node, node_type.cls)
+        wanted = self._host.guard(node, lambda: ask_lazy(node, node_type, step.instance, arguments, hidden))
+        absent = sorted(wanted - node.inputs.keys() - hidden.keys())
+        if absent:
+            raise NodeFailed(
+                f"{node.class_type} (node {node.id}) asks for the lazy input {absent[0]!r}, which it is not given",
+                node_id=node.id,
+            )
+        return self._plan.missing(link.node_id for name, link in node.links if name in wanted)
 
-    def _execute(self, node: Node, node_type: NodeType, arguments: Arguments) -> Sequence[str]:
-        self._host.starting(node, self._done, self._total)
+    def _execute(self, step: Step, arguments: Arguments) -> Sequence[str]:
+        node, node_type = step.node, step.node_type
+        self._host.starting(node, self._plan.done, self._plan.total)
         hidden = self._host.hidden(node, node_type)
         started = time.perf_counter()
-        returned = self._host.guard(node, lambda: call_node(node, node_type, arguments, hidden))
+        returned = self._host.guard(
+            node, lambda: call_node(node, node_type, step.instance or node_type.cls(), arguments, hidden)
+        )
         self.node_ms[node.id] = self.node_ms.get(node.id, 0.0) + (time.perf_counter() - started) * 1000
-        if returned.graphs:
-            return self._begin_expansion(node, returned)
+        step.instance = None
         self._host.produced(node, returned)
-        self._store(node, node_type, returned.outputs)
+        if returned.graphs:
+            return self._begin_expansion(step, returned)
+        self._store(step, returned.outputs)
         return ()
 
-    def _store(self, node: Node, node_type: NodeType, outputs: Outputs) -> None:
-        if not node_type.is_output:
-            self._cache.put(self._keys[node.id], outputs, node_type.return_types)
-        self._keep(node, outputs)
+    def _store(self, step: Step, outputs: Outputs) -> None:
+        if self._has_volatile:
+            step.is_volatile |= any(self._plan.steps[link.node_id].is_volatile for _, link in step.node.links)
+        if not step.node_type.is_output and not step.is_volatile:
+            self._cache.put(step.key, outputs, step.node_type.return_types)
+        self._plan.finish(step, outputs)
 
-    def _keep(self, node: Node, outputs: Outputs) -> None:
-        self._done += 1
-        self._results[node.id] = outputs
-        for _, link in node.links:
-            self._release(link.node_id)
+    def _begin_expansion(self, step: Step, returned: Returned) -> Sequence[str]:
+        expansion = expand(step.node, returned, taken=self._plan.nodes)
+        self._plan.nodes.update(expansion.nodes)
+        outputs = [id for id, node in expansion.nodes.items() if self._host.node_type(node.class_type).is_output]
+        self._plan.add([*expansion.needed, *outputs])
+        self._wanted += outputs
+        step.uses += 1  # for good: the same nodes cannot be added twice
+        step.expansion = expansion
+        if outputs:
+            step.is_volatile = self._has_volatile = True
+        return self._plan.missing(expansion.needed)
 
-    def _release(self, id: str) -> None:
-        """Let go of a result that no node known so far will read; one that an expansion asks for later runs again."""
-        self._uses[id] -= 1
-        if self._uses[id] == 0:
-            self._results.pop(id, None)
-
-    def _begin_expansion(self, node: Node, returned: Returned) -> Sequence[str]:
-        expansion = expand(node, returned, taken=self._nodes)
-        self._nodes.update(expansion.nodes)
-        self._expansions[node.id] = expansion
-        roots = [*expansion.needed, *self._output_nodes(expansion)]
-        self._plan(roots)
-        for id in expansion.needed:
-            self._uses[id] = self._uses.get(id, 0) + 1
-        self._wanted.extend(self._output_nodes(expansion))
-        return [id for id in expansion.needed if id not in self._results]
-
-    def _output_nodes(self, expansion: Expansion) -> list[str]:
-        return [id for id, node in expansion.nodes.items() if self._host.node_type(node.class_type).is_output]
-
-    def _finish_expansion(self, node: Node, expansion: Expansion) -> Sequence[str]:
-        missing = [id for id in expansion.needed if id not in self._results]
+    def _finish_expansion(self, step: Step, expansion: Expansion) -> Sequence[str]:
+        missing = self._plan.missing(expansion.needed)
         if missing:
             return missing
-        node_type = self._host.node_type(node.class_type)
-        outputs = expansion.resolve(self._output, node_type)
-        del self._expansions[node.id]
-        self._store(node, node_type, outputs)
-        for id in expansion.needed:
-            self._release(id)
+        outputs = expansion.resolve(self._plan.output, step.node_type)
+        step.is_volatile |= any(self._plan.steps[id].is_volatile for id in expansion.needed)
+        step.expansion = None
+        self._store(step, outputs)
+        self._plan.release(expansion.needed)
         return ()

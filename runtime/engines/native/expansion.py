@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.engines.native.cache import Outputs
-from runtime.engines.native.calls import Returned
-from runtime.errors import NodeFailed
+from runtime.engines.native.calls import ExecutionBlocker, Returned
+from runtime.errors import InvalidRequest, NodeFailed
 from runtime.graph.node_type import NodeType
 from runtime.graph.workflow import Link, Node, parse_workflow
 
@@ -29,28 +29,48 @@ class Expansion:
         """The expanded node's own outputs, now that the nodes that stand for it have run."""
         outputs: Outputs = [[] for _ in node_type.return_types]
         for row in self.rows:
-            for place, value in enumerate(row[: len(outputs)]):
+            for place, (values, value) in enumerate(zip(outputs, row, strict=False)):
                 if type(value) is Link:
-                    outputs[place].extend(output(value))
-                elif node_type.lists_out[place]:
-                    outputs[place].extend(value)
+                    values.extend(output(value))
+                elif node_type.is_list_out(place) and not isinstance(value, ExecutionBlocker):
+                    values.extend(value)
                 else:
-                    outputs[place].append(value)
+                    values.append(value)
         return outputs
 
 
 def expand(node: Node, returned: Returned, *, taken: Container[str]) -> Expansion:
-    """Read the graphs that the calls of `node` returned. Raises NodeFailed for a node id that is taken."""
+    """Read the graphs that the calls of `node` returned.
+
+    Raises NodeFailed for a graph that is malformed, has a node id that is `taken`, or links to a node that is nowhere.
+    """
     nodes: dict[str, Node] = {}
     rows: list[tuple[Any, ...]] = []
     for graph, row in zip(returned.graphs, returned.results, strict=True):
-        if graph:
-            for id, inner in parse_workflow(graph).nodes.items():
-                if id in nodes or id in taken:
-                    raise NodeFailed(f"{node.class_type} (node {node.id}) expands to node {id!r}, which exists already")
-                nodes[id] = inner
-        rows.append(tuple(_as_link(value) for value in row) if graph is not None else row)
-    return Expansion(nodes=nodes, rows=tuple(rows))
+        for id, inner in _parse(graph, node).items():
+            if id in nodes or id in taken:
+                raise _failed(node, f"node {id!r}, which exists already")
+            nodes[id] = inner
+        rows.append(tuple(map(_as_link, row)) if graph is not None else row)
+    expansion = Expansion(nodes=nodes, rows=tuple(rows))
+    links = [link.node_id for inner in nodes.values() for _, link in inner.links]
+    for id in [*expansion.needed, *links]:
+        if id not in nodes and id not in taken:
+            raise _failed(node, f"a link to node {id!r}, which does not exist")
+    return expansion
+
+
+def _parse(graph: Mapping[str, Any] | None, node: Node) -> Mapping[str, Node]:
+    if not graph:
+        return {}
+    try:
+        return parse_workflow(graph).nodes
+    except InvalidRequest as exc:
+        raise _failed(node, f"a graph that is none: {exc.message}") from exc
+
+
+def _failed(node: Node, what: str) -> NodeFailed:
+    return NodeFailed(f"{node.class_type} (node {node.id}) expands to {what}", node_id=node.id)
 
 
 def _as_link(value: Any) -> Any:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
-from runtime.engines.native.calls import Returned
 from runtime.errors import NodeFailed, OutOfMemory, ServerlessError
 from runtime.graph.workflow import Node
 
+_T = TypeVar("_T")
 
-def translated(node: Node, call: Callable[[], Returned]) -> Returned:
+
+def translated(node: Node, call: Callable[[], _T]) -> _T:
     """Make the call; whatever it raises leaves as an error of ours that names the node."""
     try:
         return call()

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.engines.limits import GraphLimits
 from runtime.engines.native.calls import Returned
@@ -16,12 +16,14 @@ from runtime.engines.native.registry import NodeRegistry
 from runtime.engines.protocol import Run
 from runtime.errors import GraphRejected, OutOfMemory
 from runtime.graph.node_type import NodeType
-from runtime.graph.workflow import Graph, Link, Node
+from runtime.graph.own_validation import constant_arguments, settled
+from runtime.graph.workflow import Graph, Node
 from runtime.nodes.protocol import ModelFiles
 
 if TYPE_CHECKING:
     from runtime.models.store import ModelStore
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _BATCH_SLACK = 16  # frames of a video are a batch too
@@ -60,7 +62,7 @@ class Job:
     def starting(self, node: Node, done: int, total: int) -> None:
         self._context.starting(node, done, total)
 
-    def guard(self, node: Node, call: Callable[[], Returned]) -> Returned:
+    def guard(self, node: Node, call: Callable[[], _T]) -> _T:
         try:
             return translated(node, call)
         except OutOfMemory:
@@ -80,10 +82,17 @@ class Job:
         if len(shape) != 4 or shape[-1] not in (1, 3, 4):
             return
         batch, height, width, _ = shape
-        if height * width > self._limits.max_pixels or batch > self._limits.max_batch * _BATCH_SLACK:
+        limits = self._limits
+        made = f"{node.class_type} (node {node.id}) made"
+        if height * width > limits.max_pixels:
             raise GraphRejected(
-                f"{node.class_type} (node {node.id}) made {batch} pictures of {width}x{height}; this deployment takes "
-                f"{self._limits.max_pixels} pixels each (MAX_PIXELS)",
+                f"{made} a picture of {width}x{height}; this deployment takes {limits.max_pixels} pixels (MAX_PIXELS)",
+                node_id=node.id,
+            )
+        if batch > limits.max_batch * _BATCH_SLACK:
+            raise GraphRejected(
+                f"{made} {batch} pictures at once; this deployment takes {limits.max_batch * _BATCH_SLACK} "
+                f"({_BATCH_SLACK} times MAX_BATCH)",
                 node_id=node.id,
             )
 
@@ -96,12 +105,9 @@ class Job:
 
 def fingerprint(node: Node, node_type: NodeType) -> Any:
     """What the class's IS_CHANGED says of its constant inputs; NaN, equal to nothing, where it fails."""
-    given = {
-        name: None if type(value) is Link else value for name, value in node.inputs.items() if name in node_type.inputs
-    }
     declared: Any = node_type.cls
     try:
-        return declared.IS_CHANGED(**given)
+        return settled(declared.IS_CHANGED(**constant_arguments(node, node_type)))
     except Exception:  # a custom node's own code: its node is then run each time, as in ComfyUI
         _log.warning("IS_CHANGED of %s (node %s) failed", node.class_type, node.id, exc_info=True)
         return float("nan")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scripts.parity.case_file import Case, Link
+from scripts.parity.case_file import Case
 from scripts.parity.case_lists.samplers import LATENT
 from scripts.parity.graph import Graph, encoded, to_latent
 
@@ -64,7 +64,6 @@ def _areas() -> Iterator[Case]:
         ("corner", (64, 64, 64, 32), 1.0),
         ("strong", (64, 64, 32, 0), 2.5),
         ("beyond_the_edge", (128, 64, 64, 64), 1.0),
-        ("outside", (64, 64, 512, 0), 1.0),
     ):
         graph = _graph(size=(128, 96))
         place = {"width": width, "height": height, "x": x, "y": y, "strength": strength}

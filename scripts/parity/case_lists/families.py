@@ -9,17 +9,25 @@ from scripts.parity.case_file import Case, Link
 from scripts.parity.graph import ASTRONAUT, Graph, consume_conditioning, decode, encoded, show, to_image, to_latent
 
 ENCODINGS: dict[str, Link] = {"cond": ("pos", 0), "pooled": ("pos", 0)}
-WHOLE: dict[str, Link] = {**ENCODINGS, "latent": ("ks", 0), "image": ("dec", 0)}
-SDXL_PROMPT: dict[str, Link] = {"conditioning": ("pos", 0), "latent": ("ks", 0), "image": ("dec", 0)}
-NEW_FAMILIES = ("sd2_mini", "sd2_v_mini", "sdxl_refiner_mini", "sdxl_v_mini", "sdxl_ztsnr_mini")
+LATENT: dict[str, Link] = {"latent": ("ks", 0)}
+WHOLE: dict[str, Link] = {**ENCODINGS, **LATENT, "image": ("dec", 0)}
+SDXL_PROMPT: dict[str, Link] = {"conditioning": ("pos", 0), **LATENT}
+# What is kept of a family's picture: the v-prediction ones have the encoder and the VAE of their base.
+FAMILIES = {
+    "sd2_mini": WHOLE,
+    "sd2_v_mini": LATENT,
+    "sdxl_refiner_mini": WHOLE,
+    "sdxl_v_mini": LATENT,
+    "sdxl_ztsnr_mini": LATENT,
+}
 CLIP_KINDS = ("sd1_mini", "sd2_mini", "sdxl_mini", "sdxl_refiner_mini")
 
 
 def cases() -> Iterator[Case]:
     """A picture of each family, then the families' own nodes and options."""
-    for checkpoint in NEW_FAMILIES:
+    for checkpoint, kept in FAMILIES.items():
         picture = to_image(encoded(checkpoint), seed=17, steps=4)
-        yield picture.case(f"{_family(checkpoint)}_euler_normal", WHOLE)
+        yield picture.case(f"{_family(checkpoint)}_euler_normal", kept)
         rectangle = to_latent(encoded(checkpoint), size=(96, 64), seed=18, steps=3, cfg=1.0, scheduler="karras")
         yield rectangle.case(f"{_family(checkpoint)}_rectangle_cfg_1", {"latent": ("ks", 0)})
     yield from _clip_skips()

@@ -39,11 +39,11 @@ def _scaled() -> Iterator[Case]:
         cropped = {"upscale_method": method, "width": 90, "height": 50, "crop": "center"}
         graph.add("s", "ImageScale", image=("img", 0), **cropped)
         yield show(graph, ("s", 0)).case(f"image_scale_{method}", {"image": ("s", 0)})
+    size: dict[str, Any] = {"width": 24, "height": 40, "crop": "disabled"}
     for method in METHODS:
-        size = {"width": 24, "height": 40, "crop": "disabled"}
         yield _node(f"image_scale_{method}_down", "ImageScale", upscale_method=method, **size)
         yield _node(f"image_scale_by_{method}", "ImageScaleBy", upscale_method=method, scale_by=0.63)
-    tall = {"upscale_method": "bilinear", "width": 20, "height": 40, "crop": "center"}
+    tall: dict[str, Any] = {"upscale_method": "bilinear", "width": 20, "height": 40, "crop": "center"}
     yield _node("image_scale_crop_to_tall", "ImageScale", **tall)
     for name, width, height in (("width_0", 0, 20), ("height_0", 70, 0), ("both_0", 0, 0)):
         size = {"width": width, "height": height, "crop": "disabled"}

@@ -15,6 +15,8 @@ def cases() -> Iterator[Case]:
     yield from _encoded()
     yield from _masks()
     yield _inpaint_model_without_picture()
+    for family in ("sd2", "sdxl"):
+        yield _other_family(family)
 
 
 def _conditioned() -> Iterator[Case]:
@@ -80,3 +82,12 @@ def _add_masks(graph: Graph) -> None:
 def _inpaint_model_without_picture() -> Case:
     graph = to_latent(encoded("sd1_inpaint_mini"), batch=2, seed=35, steps=3)
     return graph.case("sd1_inpaint_empty_latent", LATENT)
+
+
+def _other_family(family: str) -> Case:
+    graph = to_latent(encoded(f"{family}_inpaint_mini"), seed=36, steps=3)
+    _load(graph)
+    parts = {"positive": ("pos", 0), "negative": ("neg", 0), "vae": ("ckpt", 2), "noise_mask": True}
+    graph.add("in", "InpaintModelConditioning", **parts, pixels=("img", 0), mask=("img", 1))
+    graph.set("ks", positive=("in", 0), negative=("in", 1), latent_image=("in", 2))
+    return graph.case(f"{family}_inpaint_model", LATENT)

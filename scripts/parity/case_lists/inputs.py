@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.parity.case_file import Case
-from scripts.parity.graph import Graph, decode, encoded, show, show_masks
+from scripts.parity.graph import Graph, show, show_masks
 
 PICTURES = (
     "gradient_alpha.png", "palette.png", "palette_opaque.png", "gray.png", "gray_alpha.png", "gray16.png",
@@ -23,9 +23,9 @@ def cases() -> Iterator[Case]:
     for name in MASKED:
         yield _channels(name)
     for name in LATENTS:
-        graph = encoded().add("lat", "LoadLatent", latent=name)
-        graph = show(decode(graph, ("lat", 0)), ("dec", 0))
-        yield graph.case(f"load_latent_{_title(name)}", {"latent": ("lat", 0), "image": ("dec", 0)})
+        graph = Graph().add("lat", "LoadLatent", latent=name)
+        graph.add("save", "SaveLatent", samples=("lat", 0), filename_prefix="parity")
+        yield graph.case(f"load_latent_{_title(name)}", {"latent": ("lat", 0)})
 
 
 def _channels(name: str) -> Case:

@@ -72,7 +72,9 @@ def _batches() -> Iterator[Case]:
     graph.add("out", "RepeatLatentBatch", samples=("one", 0), amount=3)
     yield _saved(graph).case("latent_repeat_of_one", indexed)
     graph = to_latent(encoded(), batch=3, seed=71, steps=3)
-    graph.add("lat3", "LatentFromBatch", samples=("lat", 0), batch_index=2, length=1).set("ks", latent_image=("lat3", 0))
+    graph.add("lat3", "LatentFromBatch", samples=("lat", 0), batch_index=2, length=1).set(
+        "ks", latent_image=("lat3", 0)
+    )
     yield graph.case("latent_noise_of_the_third", {"latent": ("ks", 0)})
     graph = to_latent(encoded(), batch=3, seed=71, steps=2)
     graph.add("part", "LatentFromBatch", samples=("lat", 0), batch_index=1, length=2)
@@ -90,17 +92,19 @@ def _masks_in_batches() -> Case:
     graph.add("part", "LatentFromBatch", samples=("masked", 0), batch_index=1, length=3)
     graph.add("out", "RepeatLatentBatch", samples=("masked", 0), amount=2)
     capture: dict[str, Link] = {"noise_mask.part": ("part", 0), "noise_mask.out": ("out", 0)}
-    return _saved(graph).add("save2", "SaveLatent", samples=("part", 0), filename_prefix="parity").case(
-        "latent_masks_in_batches", capture
+    return (
+        _saved(graph)
+        .add("save2", "SaveLatent", samples=("part", 0), filename_prefix="parity")
+        .case("latent_masks_in_batches", capture)
     )
 
 
 def _tiled() -> Iterator[Case]:
     for name, size, tile_size, overlap in (
         ("one_tile", (64, 64), 512, 64),
-        ("tiles", (136, 72), 64, 32),
+        ("tiles", (104, 72), 64, 32),
         ("without_overlap", (128, 64), 64, 0),
-        ("overlap_too_wide", (72, 136), 64, 64),
+        ("overlap_too_wide", (72, 104), 64, 64),
     ):
         graph = encoded().add("lat", "LoadLatent", latent="saved.latent")
         scale = {"upscale_method": "bicubic", "width": size[0], "height": size[1], "crop": "disabled"}
@@ -109,7 +113,7 @@ def _tiled() -> Iterator[Case]:
         tiling = {"tile_size": tile_size, "overlap": overlap, "temporal_size": 64, "temporal_overlap": 8}
         graph.add("dec", "VAEDecodeTiled", samples=("up", 0), vae=("ckpt", 2), **tiling)
         yield show(graph, ("dec", 0)).case(f"vae_decode_tiled_{name}", {"image": ("dec", 0)})
-    for name, tile_size, overlap in (("one_tile", 512, 64), ("tiles", 64, 32), ("without_overlap", 64, 0)):
+    for name, tile_size, overlap in (("one_tile", 512, 64), ("tiles", 128, 32), ("without_overlap", 64, 0)):
         graph = _large_picture()
         tiling = {"tile_size": tile_size, "overlap": overlap, "temporal_size": 64, "temporal_overlap": 8}
         graph.add("out", "VAEEncodeTiled", pixels=("up", 0), vae=("ckpt", 2), **tiling)

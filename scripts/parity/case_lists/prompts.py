@@ -53,7 +53,7 @@ PROMPTS = {
     "weights_in_second_chunk": " ".join(["cat"] * 80) + " (red:1.4)",
     "embedding_absent": "a embedding:no_such_file cat",
 }
-ELSEWHERE = ("empty", "weight_zero", "weights_at_border", "tokens_76", "nested_weights")
+ELSEWHERE = ("empty", "weight_zero", "weights_at_border", "nested_weights")
 
 
 def cases() -> Iterator[Case]:
@@ -62,7 +62,7 @@ def cases() -> Iterator[Case]:
         yield _prompt("sd1_mini", name)
     for name in ELSEWHERE:
         yield _prompt("sd2_mini", name)
-    for name in ("weight_zero", "weights_at_border"):
+    for name in ("weight_zero", "weights_in_second_chunk"):
         yield _prompt("sdxl_mini", name)
 
 

@@ -1,4 +1,4 @@
-"""Every scheduler of KSampler, as sigmas on each noise schedule there is and as pictures; and the nodes about sigmas."""
+"""Every scheduler of KSampler, as sigmas on each noise schedule and as pictures; and the nodes about sigmas."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ def cases() -> Iterator[Case]:
         name = "string_multiline" if class_type.endswith("Multiline") else "string"
         yield consume_conditioning(graph, ("pos", 0)).case(f"value_{name}", {**value, "cond": ("pos", 0)})
 
-    graph = Graph().add("v", "PrimitiveBoolean", value=False).add("img", "LoadImage", image="animated.gif")
-    graph.add("m", "ImageToMask", image=("img", 0), channel="green")
-    graph.add("out", "GrowMask", mask=("m", 0), expand=2, tapered_corners=("v", 0))
-    yield show_masks(graph, ("out", 0)).case("value_boolean", {**value, "mask": ("out", 0)})
+    for truth in (True, False):
+        graph = Graph().add("v", "PrimitiveBoolean", value=truth).add("img", "LoadImage", image="animated.gif")
+        graph.add("m", "ImageToMask", image=("img", 0), channel="green")
+        graph.add("out", "GrowMask", mask=("m", 0), expand=2, tapered_corners=("v", 0))
+        yield show_masks(graph, ("out", 0)).case(f"value_{str(truth).lower()}", {**value, "mask": ("out", 0)})

@@ -1,10 +1,10 @@
-"""Nodes for tests of a worker: one that takes its time step by step, one that fails."""
+"""Nodes for tests of a worker: one that takes its time step by step, one that fails, one that fills a result."""
 
 from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -48,10 +48,28 @@ class Breaks:
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "fail"
     CATEGORY = "test"
-    INPUT_TYPES: ClassVar[Any] = classmethod(lambda cls: {"required": {"message": ("STRING", {"default": "broken"})}})
 
-    def fail(self, message: str, **_: Any) -> tuple[torch.Tensor]:
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"message": ("STRING", {"default": "broken"})}}
+
+    def fail(self, message: str) -> tuple[torch.Tensor]:
         raise ValueError(message)
 
 
-NODE_CLASS_MAPPINGS = {"TimedSteps": TimedSteps, "Breaks": Breaks}
+class Noise:
+    """A square picture of `size` pixels that no encoding makes smaller."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "draw"
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"size": ("INT", {"default": 64, "min": 1, "max": 10_000})}}
+
+    def draw(self, size: int) -> tuple[torch.Tensor]:
+        return (torch.rand(1, size, size, 3, generator=torch.Generator().manual_seed(0)),)
+
+
+NODE_CLASS_MAPPINGS = {"TimedSteps": TimedSteps, "Breaks": Breaks, "Noise": Noise}

@@ -65,6 +65,7 @@ class Endpoint:
         self.stopped_workers: set[str] = set()
         self._stops: dict[str, list[str]] = {}
         self._changed = asyncio.Condition()
+        self._timeouts: set[asyncio.Future[None]] = set()
 
     async def submit(self, request: dict[str, Any], *, prefix: str = "") -> Job:
         """Queue a job; RunPod's own `policy.executionTimeout` is in milliseconds."""
@@ -184,7 +185,9 @@ class Endpoint:
         if job.takes == take and job.status == "IN_PROGRESS":
             job.error = f"job timed out after {job.timeout_s:g} s"
             self._stop(job, "TIMED_OUT")
-            self._background = asyncio.ensure_future(self.tell())
+            telling = asyncio.ensure_future(self.tell())
+            self._timeouts.add(telling)
+            telling.add_done_callback(self._timeouts.discard)
 
     @staticmethod
     def _end(job: Job, status: Status) -> None:

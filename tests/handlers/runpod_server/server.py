@@ -71,11 +71,15 @@ class RunPodServer:
         """Queue a job without a client, and answer its id."""
         return self._call(self._endpoint.submit({"input": job_input})).id
 
+    def purge(self) -> int:
+        """Drop the jobs that wait, and answer how many those were."""
+        return self._call(self._endpoint.purge())
+
     def abandon(self, worker_id: str) -> None:
         """Take a worker for lost: its jobs queue again."""
         self._call(self._endpoint.abandon(worker_id))
 
-    def wait_until(self, holds: Callable[[Endpoint], bool], timeout_s: float = 30.0) -> None:
+    def wait_until(self, holds: Callable[[Endpoint], bool], timeout_s: float = 60.0) -> None:
         """Block until `holds(endpoint)`. Raises TimeoutError with the jobs as they then stand."""
         if not self._call(self._endpoint.until(lambda: holds(self._endpoint), timeout_s)):
             jobs = [job.to_wire() for job in self._read(lambda endpoint: list(endpoint.jobs.values()))]

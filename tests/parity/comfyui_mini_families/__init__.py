@@ -4,6 +4,8 @@ ComfyUI tells a model family by its exact widths, so it does not know the mini f
 into `custom_nodes/`. It adds no nodes. Written for 0.3.64.
 """
 
+from typing import ClassVar
+
 import comfy.sd
 import comfy.sdxl_clip
 import comfy.supported_models as families
@@ -12,8 +14,16 @@ CLIP_L = {"hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 1,
 OPEN_CLIP = {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 2, "num_hidden_layers": 3}
 TEXT_ENCODERS = {"clip_l_model_config": CLIP_L, "clip_g_model_config": OPEN_CLIP, "clip_h_model_config": OPEN_CLIP}
 VAE_CONFIG = {
-    "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 32,
-    "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0,
+    "double_z": True,
+    "z_channels": 4,
+    "resolution": 256,
+    "in_channels": 3,
+    "out_ch": 3,
+    "ch": 32,
+    "ch_mult": [1, 2, 4, 4],
+    "num_res_blocks": 2,
+    "attn_resolutions": [],
+    "dropout": 0.0,
 }
 FIRST_CONV = "model.diffusion_model.input_blocks.0.0.weight"
 VAE_FIRST_CONV = "encoder.conv_in.weight"
@@ -21,24 +31,30 @@ FULL_WIDTH = 128
 
 
 class MiniSD15(families.SD15):
-    unet_config = {**families.SD15.unet_config, "context_dim": 64, "model_channels": 32}
+    unet_config: ClassVar = {**families.SD15.unet_config, "context_dim": 64, "model_channels": 32}
 
 
 class MiniSD20(families.SD20):
-    unet_config = {**families.SD20.unet_config, "context_dim": 128, "model_channels": 64}
+    unet_config: ClassVar = {**families.SD20.unet_config, "context_dim": 128, "model_channels": 64}
 
 
 class MiniSDXL(families.SDXL):
-    unet_config = {
-        **families.SDXL.unet_config, "context_dim": 192, "model_channels": 32,
-        "transformer_depth": [0, 0, 1, 1, 2, 2], "adm_in_channels": 1664,
+    unet_config: ClassVar = {
+        **families.SDXL.unet_config,
+        "context_dim": 192,
+        "model_channels": 32,
+        "transformer_depth": [0, 0, 1, 1, 2, 2],
+        "adm_in_channels": 1664,
     }
 
 
 class MiniSDXLRefiner(families.SDXLRefiner):
-    unet_config = {
-        **families.SDXLRefiner.unet_config, "context_dim": 128, "model_channels": 32,
-        "transformer_depth": [0, 0, 2, 2, 2, 2, 0, 0], "adm_in_channels": 1408,
+    unet_config: ClassVar = {
+        **families.SDXLRefiner.unet_config,
+        "context_dim": 128,
+        "model_channels": 32,
+        "transformer_depth": [0, 0, 2, 2, 2, 2, 0, 0],
+        "adm_in_channels": 1408,
     }
 
 

@@ -1,0 +1,110 @@
+"""The models folders of a volume: which models there are, and where each lies."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from runtime.errors import InvalidRequest, ModelMissing
+
+# Kind -> folders, as ComfyUI has them (source: ComfyUI:folder_paths.py).
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "audio_encoders": ("audio_encoders",),
+    "checkpoints": ("checkpoints",),
+    "clip_vision": ("clip_vision",),
+    "controlnet": ("controlnet", "t2i_adapter"),
+    "diffusion_models": ("diffusion_models", "unet"),
+    "embeddings": ("embeddings",),
+    "gligen": ("gligen",),
+    "hypernetworks": ("hypernetworks",),
+    "loras": ("loras",),
+    "model_patches": ("model_patches",),
+    "photomaker": ("photomaker",),
+    "style_models": ("style_models",),
+    "text_encoders": ("text_encoders", "clip"),
+    "upscale_models": ("upscale_models",),
+    "vae": ("vae",),
+    "vae_approx": ("vae_approx",),
+}
+_OLD_KINDS = {"clip": "text_encoders", "unet": "diffusion_models"}
+
+SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl")
+
+_MAX_NAME_BYTES = 255
+# NUL, what parts paths and drives elsewhere, and halves of characters, which no file's name can hold.
+_FORBIDDEN = re.compile("[\\0\\\\:\\ud800-\\udfff]")
+
+
+class ModelFolders:
+    """The folders under one or more roots; where two hold the same name, the first one counts.
+
+    A name is a path below a kind's folder, its parts parted by `/`. A symbolic link may lead to another file below one
+    of the roots, and not out of them: what it leads to otherwise is as good as absent.
+    """
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = tuple(roots)
+
+    def names(self, kind: str) -> list[str]:
+        """Every model of `kind`, sorted. Folders that do not exist are empty."""
+        return sorted({name for folder in self._folders(kind) for name in self._names_below(folder)})
+
+    def path(self, kind: str, name: str) -> Path:
+        """The file of a model.
+
+        Raises InvalidRequest for a name that is no path below the folder, ModelMissing where there is no such model.
+        """
+        _check_name(name)
+        for folder in self._folders(kind):
+            path = folder / name
+            if path.suffix.lower() in SUFFIXES and path.is_file() and self._is_inside(path):
+                return path
+        raise ModelMissing(self._missing(kind, name))
+
+    def _missing(self, kind: str, name: str) -> str:
+        looked_in = " or ".join(str(folder) for folder in self._folders(kind))
+        near = near_names(name, self.names(kind))
+        hint = f"near names there: {', '.join(near)}" if near else "no name there is near it"
+        return f"there is no model {name!r} in {looked_in}; {hint}"
+
+    def _folders(self, kind: str) -> tuple[Path, ...]:
+        kind = _OLD_KINDS.get(kind, kind)
+        if kind not in KINDS:
+            raise InvalidRequest(f"{kind!r} is no kind of model, expected one of {', '.join(KINDS)}")
+        return tuple(root / folder for root in self._roots for folder in KINDS[kind])
+
+    def _names_below(self, folder: Path) -> Iterator[str]:
+        seen = set()
+        for parent, folders, files in os.walk(folder, followlinks=True):
+            real = os.path.realpath(parent)
+            if real in seen:  # a link to a folder above
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            paths = (Path(parent, file) for file in files if file.lower().endswith(SUFFIXES))
+            yield from (path.relative_to(folder).as_posix() for path in paths if self._is_inside(path))
+
+    def _is_inside(self, path: Path) -> bool:
+        """Whether `path`, its links followed, is below one of the roots."""
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(os.path.realpath(root)) for root in self._roots)
+
+
+def near_names(name: str, names: Sequence[str], count: int = 3) -> list[str]:
+    """Those of `names` that somebody who wrote `name` may have meant, nearest first."""
+    by_folded = {known.casefold(): known for known in reversed(names)}
+    matches = difflib.get_close_matches(name.casefold(), list(by_folded), n=count, cutoff=0.5)
+    return [by_folded[match] for match in matches]
+
+
+def _check_name(name: str) -> None:
+    """Raise InvalidRequest for a name that is too long, or is no plain path downwards."""
+    if not isinstance(name, str) or not 0 < len(name.encode(errors="replace")) <= _MAX_NAME_BYTES:
+        raise InvalidRequest(f"a model's name has 1 to {_MAX_NAME_BYTES} bytes, got {str(name)[:80]!r}")
+    is_downwards = all(part not in ("", ".", "..") for part in name.split("/"))
+    if not is_downwards or _FORBIDDEN.search(name):
+        raise InvalidRequest(f"the model's name {name!r} has to be a path inside the models folder")
