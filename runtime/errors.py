@@ -41,6 +41,7 @@ class ServerlessError(Exception):
         node_id: str | None = None,
         node_errors: Mapping[str, Any] | None = None,
     ) -> None:
+        message = message.encode(errors="backslashreplace").decode()  # a file's name may be no UTF-8; the wire is
         super().__init__(message)
         self.message = message
         self.node_id = node_id

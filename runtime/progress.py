@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """Where a job stands: `nodes_done` of `nodes_total` nodes, `step` of `steps` inside the node that runs now."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -12,6 +12,7 @@ from runtime.errors import InvalidRequest
 
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Event = Literal["completed", "failed", "progress"]
+_MOST_SHOWN = 10
 
 
 class _Part(BaseModel):
@@ -78,15 +79,15 @@ class JobRequest(_Part):
         wrong, its value and what was expected.
         """
         data = _as_object(data)
-        unknown = sorted(set(map(str, data)) - set(cls.model_fields) - {"api_key_comfy_org"})
-        warnings = []
-        if unknown and not strict:
-            data = {name: value for name, value in data.items() if name not in unknown}
-            warnings = [f"{name} is no field of a request and was left out" for name in unknown]
         try:
-            return cls.model_validate(data), warnings
+            return cls.model_validate(data), []
         except ValidationError as exc:
-            raise InvalidRequest("; ".join(map(_explain, exc.errors()[:10]))) from exc
+            unknown = [error["loc"] for error in exc.errors() if error["type"] == "extra_forbidden"]
+            if strict or not unknown:
+                lines = dict.fromkeys(map(_explain, exc.errors()))
+                raise InvalidRequest("; ".join([*lines][:_MOST_SHOWN])) from exc
+        known, _ = cls.parse(_without(data, unknown))
+        return known, [f"{_path(loc)} is no field of a request and was left out" for loc in unknown[:_MOST_SHOWN]]
 
 
 def _as_object(data: object) -> Mapping[Any, Any]:
@@ -100,14 +101,43 @@ def _as_object(data: object) -> Mapping[Any, Any]:
     return data
 
 
+def _without(data: Any, places: Sequence[tuple[int | str, ...]]) -> Any:
+    """`data` without what lies at `places`; what is changed is a copy."""
+    dropped = {place[0] for place in places if len(place) == 1}
+    deeper = {place[0] for place in places if len(place) > 1}
+    if isinstance(data, Mapping):
+        pairs: Iterable[tuple[Any, Any]] = data.items()
+    else:
+        pairs = enumerate(data)
+    kept = {
+        name: _without(value, [place[1:] for place in places if place[0] == name and len(place) > 1])
+        if name in deeper
+        else value
+        for name, value in pairs
+        if name not in dropped
+    }
+    return kept if isinstance(data, Mapping) else list(kept.values())
+
+
 def _explain(error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"])
+    path = _path(error["loc"])
     if error["type"] == "missing":
         return f"{path} is missing"
     if error["type"] == "extra_forbidden":
         return f"{path} is no field of a request"
-    shown = "" if "key" in path else f" is {_shown(error['input'])}"
+    if error["loc"][:1] == ("workflow",):
+        return f"workflow is {_shown(error['input'])}; expected an object of nodes by id, or a string of its JSON"
+    shown = "" if _is_secret(error["loc"]) else f" is {_shown(error['input'])}"
     return f"{path}{shown}: {error['msg']}"
+
+
+def _path(loc: Sequence[int | str]) -> str:
+    return ".".join(map(str, loc))[:200]
+
+
+def _is_secret(loc: Sequence[int | str]) -> bool:
+    """Whether the value may hold a key, or an address that opens something: these are never shown."""
+    return "key" in _path(loc) or (loc[0] in ("images", "webhook") and loc[-1] not in ("name", "events"))
 
 
 def _shown(value: object) -> str:

@@ -95,7 +95,7 @@ class Worker:
         try:
             workflow_sha256 = sha256_of_json(request.workflow)
             request_hash = request_sha256(request, workflow_sha256)
-        except (ValueError, RecursionError) as exc:
+        except (TypeError, ValueError, RecursionError) as exc:
             raise InvalidRequest(f"the request is no plain JSON: {exc}") from exc
         return JobFacts(
             tenant=self._parts.tenant,

@@ -26,6 +26,9 @@ BY_SUFFIX: Mapping[str, str] = MappingProxyType(
     }
 )
 
+SHOWN = ("image/", "audio/", "video/", "text/plain")
+"""How the types of BY_SUFFIX begin that a browser shows without running anything (it has no SVG and no HTML)."""
+
 
 def content_type_of(name: str) -> str:
     """The content type of a file called `name`; UNKNOWN for a suffix that is not in the table."""

@@ -66,13 +66,13 @@ class Delivery:
         """Take a picture; answer its name at once."""
         height, width, _ = picture.pixels.shape
         suffix = suffix_of(self._options.format)
-        name = self._names.next(picture.filename_prefix, suffix, width=width, height=height)
+        name = self._names.next(picture.filename_prefix, suffix, width=width, height=height, index=picture.index)
         self._submit(lambda: self._deliver_picture(picture, name))
         return name
 
     def file(self, output: FileOutput) -> str:
         """Take a file; answer its name at once."""
-        name = self._names.next(output.filename_prefix, output.suffix)
+        name = self._names.next(output.filename_prefix, output.suffix, index=output.index)
         self._submit(lambda: self._deliver_file(output, name))
         return name
 

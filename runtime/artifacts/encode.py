@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from runtime.engines.protocol import Picture
+from runtime.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,6 +19,7 @@ _CONTENT_TYPE = {"png": "image/png", "original": "image/png", "jpeg": "image/jpe
 _PNG_LEVEL = 4  # zlib's level in ComfyUI's SaveImage
 _PREVIEW_LEVEL = 1
 _EXIF_MODEL = 0x0110  # the tags in which ComfyUI's WebP carries the graph and, from the next down, the rest
+_LONGEST_SIDE = {"jpeg": 65_535, "webp": 16_383}
 _LONGEST_EXIF = 60_000  # a JPEG segment holds 64 kB
 
 
@@ -37,8 +39,18 @@ def suffix_of(format: Format) -> str:
 
 
 def encode_picture(picture: Picture, format: Format, quality: int) -> EncodedPicture:
-    """Encode to PNG, JPEG or WebP; the graph goes along as text chunks or EXIF. `original` is ComfyUI's own: PNG."""
+    """Encode to PNG, JPEG or WebP; the graph goes along as text chunks or EXIF. `original` is ComfyUI's own: PNG.
+
+    Raises InvalidRequest for a picture that the format has no room for.
+    """
     image = _as_image(picture)
+    if max(image.size) > _LONGEST_SIDE.get(format, 2**31):
+        width, height = image.size
+        raise InvalidRequest(
+            f"output.format is {format!r}, whose sides have at most {_LONGEST_SIDE[format]} pixels; node "
+            f"{picture.node_id} made a picture of {width}x{height}",
+            node_id=picture.node_id,
+        )
     options = _png_options(picture) if format in ("png", "original") else _lossy_options(picture, quality)
     if format == "jpeg":
         image = _flattened(image)
@@ -57,7 +69,7 @@ def _as_image(picture: Picture) -> Image:
 
 
 def _flattened(image: Image) -> Image:
-    """JPEG has no alpha: lay a picture that has it on black, as its colours stand."""
+    """JPEG has no alpha: keep the colours as they stand, and drop it."""
     return image if image.mode in ("RGB", "L") else image.convert("RGB")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Mapping
@@ -17,11 +18,14 @@ class OutputNames:
         self._started = started
         self._counts: dict[str, int] = {}
 
-    def next(self, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> str:
-        """The next name, with the sub-folder that the prefix may hold: `portraits/cat_00001_.png`."""
+    def next(self, prefix: str, suffix: str, *, width: int = 0, height: int = 0, index: int = 0) -> str:
+        """The next name, with the sub-folder that the prefix may hold: `portraits/cat_00001_.png`.
+
+        `index` is the output's place among its node's, from 0: `%batch_num%` stands for it.
+        """
         stem = clean_prefix(self._filled(prefix, width, height))
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
-        return f"{stem.replace('%batch_num%', str(number - 1))}_{number:05}_{suffix}"
+        return f"{stem.replace('%batch_num%', str(index))}_{number:05}_{suffix}"
 
     def _filled(self, prefix: str, width: int, height: int) -> str:
         now = self._started
@@ -47,5 +51,11 @@ def clean_prefix(prefix: str) -> str:
 
 def output_key(*, user: str, job_id: str, token: int, node_id: str, index: int, name: str) -> str:
     """Where an attempt puts an output: `outputs/USER/JOB/TOKEN/NODE_INDEX_FILENAME`."""
-    filename, node = name.rpartition("/")[2], _UNSAFE.sub("-", node_id)[:_LONGEST]
-    return f"outputs/{user}/{job_id}/{token}/{_UNSAFE.sub('-', node_id)[:_LONGEST]}_{index}_{filename}"
+    filename = name.rpartition("/")[2]
+    return f"outputs/{user}/{job_id}/{token}/{_plain(node_id)}_{index}_{filename}"
+
+
+def _plain(node_id: str) -> str:
+    """The node id in plain characters; what had to be changed carries a hash, so that two ids stay two."""
+    kept = _UNSAFE.sub("-", node_id)[:_LONGEST]
+    return kept if kept == node_id else f"{kept[:60]}-{hashlib.sha256(node_id.encode()).hexdigest()[:12]}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
+from runtime.artifacts.content_types import SHOWN, content_type_of
 from runtime.errors import InvalidRequest
 
 MAX_LINK_S = 7 * 86_400
@@ -109,12 +110,14 @@ def check_ttl(ttl_s: float) -> float:
 def content_disposition(filename: str) -> str:
     """The header value by which a browser saves what it is sent as `filename` (RFC 6266, RFC 8187).
 
+    What a browser shows without running anything (pictures, sound, video, plain text) it is let show.
     Raises InvalidRequest for a name with a control character or none that is UTF-8.
     """
     if _CONTROL.search(filename) or _size(filename) > _MAX_SEGMENT_BYTES:
         raise InvalidRequest(f"file name {filename[:100]!r} holds a control character, is no UTF-8 or is too long")
     plain = re.sub(r'[^ -~]|["%]', "_", filename)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+    place = "inline" if content_type_of(filename).startswith(SHOWN) else "attachment"
+    return f"{place}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
 def _size(text: str) -> int:

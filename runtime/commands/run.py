@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
 from typing import Any
@@ -138,12 +138,21 @@ class _Session:
     def _tell(self, path: Path, result: JobResult) -> None:
         from runtime.build import build_artifacts
 
-        if self._arguments.json:
-            print(json.dumps(result.to_wire()), flush=True)
-            return
         placed = place_outputs(result, build_artifacts(self._settings), self._arguments.output)
+        if self._arguments.json:
+            print(json.dumps(_with_paths(result.to_wire(), placed)), flush=True)
+            return
         for text in report_lines(path.name, result, placed):
             print(text, flush=True)
+
+
+def _with_paths(wire: dict[str, Any], placed: Mapping[str, Path]) -> dict[str, Any]:
+    """The result as JSON, with where each output was put."""
+    outputs = [
+        {**output, "path": str(placed[output["key"]])} if output.get("key") in placed else output
+        for output in wire.get("outputs", ())
+    ]
+    return {**wire, "outputs": outputs} if outputs else wire
 
 
 def _wait(job: Future[JobResult], timeout_s: float) -> JobResult | None:

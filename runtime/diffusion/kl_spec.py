@@ -64,13 +64,20 @@ def kl_spec(shapes: Shapes, *, prefix: str) -> KLSpec:
 
 def _coder(tree: ShapeTree, half: str, direction: str, resample: str) -> CoderSpec:
     channels_in, width = tree.weight(f"{half}.conv_in.weight")
-    stages = range(max(1, tree.count(f"{half}.{direction}")))
+    count = max(1, tree.count(f"{half}.{direction}"))
+    stages = tuple(_stage(tree, f"{half}.{direction}.{index}", resample) for index in range(count))
+    _check_flow(stages if direction == "down" else stages[::-1], width, f"{tree.prefix}{half}")
     return CoderSpec(
-        channels_in=channels_in,
-        width=width,
-        stages=tuple(_stage(tree, f"{half}.{direction}.{index}", resample) for index in stages),
-        channels_out=tree.weight(f"{half}.conv_out.weight")[1],
+        channels_in=channels_in, width=width, stages=stages, channels_out=tree.weight(f"{half}.conv_out.weight")[1]
     )
+
+
+def _check_flow(stages: tuple[StageSpec, ...], channels: int, path: str) -> None:
+    """Every block, in the order in which they run, must read what stands before it gives."""
+    for reads, gives in (block for stage in stages for block in stage.blocks):
+        if reads != channels:
+            raise ModelCorrupt(f"a block of {path} reads {reads} channels, but gets {channels}")
+        channels = gives
 
 
 def _stage(tree: ShapeTree, path: str, resample: str) -> StageSpec:

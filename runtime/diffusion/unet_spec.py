@@ -83,9 +83,3 @@ class UNetSpec:
 
     def heads_of(self, channels: int) -> int:
         return self.heads or channels // (self.head_channels or channels)
-
-    @property
-    def context_channels(self) -> int:
-        """The width of the prompt's tokens."""
-        blocks = (*self.input_blocks, self.middle_block, *self.output_blocks)
-        return next(layer.context_channels for block in blocks for layer in block if isinstance(layer, TransformerSpec))

@@ -90,11 +90,11 @@ def read_node_type(name: str, cls: type) -> NodeType:
 
 
 def _read_inputs(input_types: Mapping[str, Mapping[str, Any]]) -> dict[str, InputSpec]:
-    return {
-        name: _read_input(name, config, required=category == "required")
-        for category in ("optional", "required")
-        for name, config in input_types.get(category, {}).items()
-    }
+    specs: dict[str, InputSpec] = {}
+    for category in ("required", "optional"):
+        for name, config in input_types.get(category, {}).items():
+            specs.setdefault(name, _read_input(name, config, required=category == "required"))
+    return specs
 
 
 def _read_input(name: str, config: Any, *, required: bool) -> InputSpec:

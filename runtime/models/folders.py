@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from runtime.errors import InvalidRequest, ModelMissing
 
@@ -96,9 +96,13 @@ class ModelFolders:
 
 def near_names(name: str, names: Sequence[str], count: int = 3) -> list[str]:
     """Those of `names` that somebody who wrote `name` may have meant, nearest first."""
-    by_folded = {known.casefold(): known for known in reversed(names)}
-    matches = difflib.get_close_matches(name.casefold(), list(by_folded), n=count, cutoff=0.5)
-    return [by_folded[match] for match in matches]
+    by_stem = {_stem(known): known for known in reversed(names)}
+    return [by_stem[stem] for stem in difflib.get_close_matches(_stem(name), list(by_stem), n=count, cutoff=0.5)]
+
+
+def _stem(name: str) -> str:
+    """What tells one name from another: without the suffix, which many share, and whatever the case."""
+    return str(PurePosixPath(name).with_suffix("")).casefold()
 
 
 def _check_name(name: str) -> None:

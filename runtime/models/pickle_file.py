@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ModelCorrupt, ModelUnsafe
+from runtime.models.signature import PICKLE, signature
 
 if TYPE_CHECKING:
     import torch
@@ -54,29 +56,31 @@ def load_pickle(path: Path) -> Any:
     """What the pickle at `path` holds, as data. Errors as of `PickleFile`."""
     import torch
 
+    start = _start(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that other protocols than 2 may not be read
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK"))
     except pickle.UnpicklingError as exc:
-        raise _refusal(path, exc) from exc
-    except OSError as exc:
-        raise ModelCorrupt(f"{path} cannot be read: {exc.strerror or exc}") from exc
-    except (RuntimeError, EOFError, KeyError, ValueError, IndexError, TypeError, AttributeError) as exc:
+        raise _refusal(path, start) from exc
+    except (RuntimeError, OSError, EOFError, LookupError, ValueError, TypeError, AttributeError) as exc:
         raise ModelCorrupt(f"{path} is not a whole PyTorch file ({type(exc).__name__}: {str(exc)[:120]})") from exc
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(32)
+    except OSError as exc:
+        raise ModelCorrupt(f"{path} cannot be read: {exc.strerror or exc}") from exc
 
 
-def _refusal(path: Path, exc: pickle.UnpicklingError) -> ModelCorrupt | ModelUnsafe:
-    """A pickle that asks for a class or a function is unsafe; any other that fails is corrupt."""
-    text = str(exc)
-    if "Unsupported global" in text or "Unsupported class" in text or "not an allowed" in text:
-        return ModelUnsafe(
-            f"{path} asks for code to be run when it is loaded; convert it to safetensors where it is trusted"
-        )
-    return ModelCorrupt(f"{path} is not a whole PyTorch file ({text[:120]})")
+def _refusal(path: Path, start: bytes) -> ModelCorrupt | ModelUnsafe:
+    """The error for what the restricted unpickler would not take."""
+    meaning = signature(start)
+    if meaning is PICKLE:
+        return ModelUnsafe(f"{path} holds more than tensors and could run code; convert it to safetensors elsewhere")
+    return ModelCorrupt(f"{path} is not a PyTorch file" + (f": it is {meaning}" if meaning else ""))
 
 
 def _tensors(path: Path, loaded: Any) -> dict[str, Tensor]:

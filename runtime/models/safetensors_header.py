@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeGuard
 
 from runtime.errors import ModelCorrupt, ModelUnsafe
+from runtime.models.signature import PICKLE, signature
 
-# A header of this size names about 100,000 tensors; reading more of it than that is what a hostile file asks for.
-MAX_HEADER_BYTES = 16 * 1024 * 1024
+# Ten times the header of the largest checkpoints; more of it would take seconds to parse.
+MAX_HEADER_BYTES = 4 * 1024 * 1024
 _MAX_DIMENSIONS = 16
 
 BYTES_PER_VALUE: Mapping[str, int] = {
@@ -28,22 +29,6 @@ BYTES_PER_VALUE: Mapping[str, int] = {
     **dict.fromkeys(("U32", "I32", "F32"), 4),
     **dict.fromkeys(("U64", "I64", "F64"), 8),
 }
-
-# How files begin that people save under the wrong name, and what to say about them.
-_PICKLE = "a Python pickle, which could run code when it is loaded"
-_FOREIGN_STARTS: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer: the model itself was not fetched (git lfs pull)"),
-    (b"<", "a web page, not a model: the download was refused or needed a login"),
-    (b"PK\x03\x04", _PICKLE),
-    (b"\x80\x02", _PICKLE),
-    (b"\x80\x03", _PICKLE),
-    (b"\x80\x04", _PICKLE),
-    (b"\x80\x05", _PICKLE),
-    (b"GGUF", "a GGUF file"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"{", "a JSON file"),
-    (b"\x1f\x8b", "a gzip archive"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,20 +72,20 @@ def read_header(path: Path) -> SafetensorsHeader:
 def check_header(path: Path, file: BinaryIO) -> SafetensorsHeader:
     """As `read_header`, of a file already open at its start; `path` is for the message."""
     size = os.fstat(file.fileno()).st_size
-    start = file.read(8)
     try:
-        length = _header_length(start, size)
+        length = _header_length(file.read(8), size)
         return _parsed(file.read(length), data_start=8 + length, file_size=size)
     except _HeaderError as exc:
-        _refuse(path, start + file.read(32) if len(start) == 8 else start, str(exc), exc)
+        file.seek(0)
+        _refuse(path, file.read(40), exc)
 
 
-def _refuse(path: Path, start: bytes, fault: str, cause: _HeaderError) -> NoReturn:
-    for beginning, meaning in _FOREIGN_STARTS:
-        if start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(beginning):
-            kind = ModelUnsafe if meaning is _PICKLE else ModelCorrupt
-            raise kind(f"{path} is not a safetensors file: it is {meaning}") from cause
-    raise ModelCorrupt(f"{path} is not a whole safetensors file: {fault}") from cause
+def _refuse(path: Path, start: bytes, fault: _HeaderError) -> NoReturn:
+    is_header_there = start[8:9] == b"{"
+    if not is_header_there and (meaning := signature(start)):
+        kind = ModelUnsafe if meaning is PICKLE else ModelCorrupt
+        raise kind(f"{path} is not a safetensors file: it is {meaning}") from fault
+    raise ModelCorrupt(f"{path} is not a whole safetensors file: {fault}") from fault
 
 
 def _header_length(start: bytes, file_size: int) -> int:

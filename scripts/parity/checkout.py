@@ -42,7 +42,11 @@ class Checkout:
         self._executor = self._execution.PromptExecutor(QuietServer())
 
     def run(self, case: Case) -> dict[str, object]:
-        """The captured values of `case` by label. Raises CheckoutError with ComfyUI's own words."""
+        """The captured values of `case` by label. Raises CheckoutError with ComfyUI's own words.
+
+        Nothing is kept from one case to the next: some samplers write into the sigmas that the executor caches.
+        """
+        self._executor.reset()
         outputs = self._outputs(case)
         self._executor.execute(case.workflow, case.name, execute_outputs=outputs)
         if not self._executor.success:

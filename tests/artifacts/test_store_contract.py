@@ -204,7 +204,7 @@ def test_a_link_names_the_file_that_a_browser_saves(open_linked: OpenStore) -> N
     store.put(KEY, b"picture", PNG)
     url = store.sign(KEY, 60, filename='my "snow" 雪.png').url
     disposition = httpx.get(url).headers["content-disposition"]
-    assert disposition == "attachment; filename=\"my _snow_ _.png\"; filename*=UTF-8''my%20%22snow%22%20%E9%9B%AA.png"
+    assert disposition == "inline; filename=\"my _snow_ _.png\"; filename*=UTF-8''my%20%22snow%22%20%E9%9B%AA.png"
 
 
 def test_a_file_name_with_a_line_feed_is_refused(store: ArtifactStore) -> None:

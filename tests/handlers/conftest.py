@@ -29,8 +29,8 @@ WORKER_COMMAND = [sys.executable, "-m", "handlers.runpod_worker"]
 def worker_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a worker on nothing but the embedded parts, and of nobody's own settings."""
     home = tmp_path_factory.mktemp("home")
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "R_STANDIN") if name in os.environ}
-    return kept | {
+    return {
+        "PATH": os.environ["PATH"],
         "HOME": str(home),
         "STORAGE_BASE_PATH": str(home / "data"),
         "MODELS_PATH": str(home / "models"),

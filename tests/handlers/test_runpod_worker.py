@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +51,15 @@ def test_an_unknown_field_is_a_warning(endpoint: runpod.Endpoint, picture: Graph
     assert any("steps" in warning for warning in result["warnings"])
 
 
+def test_a_result_does_not_enter_the_log(
+    endpoint: runpod.Endpoint, picture: Graph, worker_log: Callable[[str], Path]
+) -> None:
+    result = endpoint.run_sync({"input": {"workflow": picture}}, timeout=60)
+    log = worker_log("worker-1").read_text()
+    assert result["job_id"] in log
+    assert result["images"][0]["data"][:60] not in log
+
+
 def test_progress_is_read_while_the_job_runs(endpoint: runpod.Endpoint, server: RunPodServer, slow: Slow) -> None:
     job = endpoint.run({"input": {"workflow": slow(steps=1000, step_s=0.02)}})
     server.wait_until(lambda local: len(local.jobs[job.job_id].progress) >= 2)
@@ -74,7 +82,7 @@ def test_progress_is_sent_at_most_once_a_second(endpoint: runpod.Endpoint, serve
 def test_a_cancel_stops_the_job_within_a_step_and_the_worker_serves_on(
     endpoint: runpod.Endpoint, server: RunPodServer, slow: Slow, picture: Graph, tmp_path: Path
 ) -> None:
-    job = endpoint.run({"input": {"workflow": slow(steps=1000, step_s=0.5)}})
+    job = endpoint.run({"input": {"workflow": slow(steps=1000, step_s=1.0)}})
     server.wait_until(lambda local: bool(local.jobs[job.job_id].progress))
     before = len((tmp_path / "steps").read_text().splitlines())
     assert job.cancel()["status"] == "CANCELLED"
@@ -87,12 +95,12 @@ def test_a_cancel_stops_the_job_within_a_step_and_the_worker_serves_on(
 def test_an_execution_time_that_runs_out_stops_the_job(
     endpoint: runpod.Endpoint, slow: Slow, picture: Graph, tmp_path: Path
 ) -> None:
-    request = {"input": {"workflow": slow(steps=1000, step_s=0.2)}, "policy": {"executionTimeout": 500}}
+    request = {"input": {"workflow": slow(steps=1000, step_s=1.0)}, "policy": {"executionTimeout": 500}}
     job = endpoint.run(request)
     job.output(timeout=60)
     assert job.status() == "TIMED_OUT"
     endpoint.run_sync({"input": {"workflow": picture}}, timeout=60)
-    assert len((tmp_path / "steps").read_text().splitlines()) <= 6
+    assert len((tmp_path / "steps").read_text().splitlines()) <= 2
 
 
 SAVE = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "never"}}
@@ -132,8 +140,3 @@ def test_health_counts_jobs_and_workers(endpoint: runpod.Endpoint, picture: Grap
     endpoint.run_sync({"input": {"workflow": picture}}, timeout=60)
     assert endpoint.health()["jobs"]["completed"] == before + 1
     assert endpoint.health()["workers"]["unhealthy"] == 0
-
-
-def test_the_worker_loop_ends_when_it_is_told_to(server: RunPodServer, worker: subprocess.Popen[bytes]) -> None:
-    worker.terminate()
-    assert worker.wait(30) == 0

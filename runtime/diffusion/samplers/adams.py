@@ -70,8 +70,8 @@ def multistep(walk: Walk, x: Tensor, *, order: int, weights: Weights, to_zero_by
 def uneven_step_weights(steps: Sequence[float]) -> list[float]:
     """iPNDM-v's weights from the step to take and those before it, newest first, as many as steps (1 to 4).
 
-    With two steps these are Adams-Bashforth's. The terms of the third and fourth step differ from theirs in diff-sampler;
-    they are kept as they are there, since every picture made with this sampler depends on them.
+    With two steps these are Adams-Bashforth's. What a third and fourth step add differs from theirs in diff-sampler; it
+    is kept as it is there, since every picture made with this sampler depends on it.
     """
     weights = [1.0, 0.0, 0.0, 0.0]
     h, *before = steps

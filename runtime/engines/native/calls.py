@@ -37,8 +37,8 @@ class Returned:
 def call_node(
     node: Node, node_type: NodeType, instance: Any, arguments: Arguments, hidden: Mapping[str, Any]
 ) -> Returned:
-    """Call the node's function once, or once for each place of its longest input."""
-    function = getattr(instance, node_type.function)
+    """Call the node's function once, or once for each place of its longest input; on a new object if none is given."""
+    function = getattr(node_type.cls() if instance is None else instance, node_type.function)
     calls = _calls(node, node_type, arguments, hidden)
     blockers = [_refuse_message(_blocker(values, node_type), node) for values in calls]
     answers = [blocker or function(**values) for blocker, values in zip(blockers, calls, strict=True)]

@@ -128,7 +128,8 @@ class Executor:
     def _ask_lazy(self, step: Step, arguments: Arguments) -> list[str]:
         node, node_type = step.node, step.node_type
         hidden = self._host.hidden(node, node_type)
-        step.instance = step.instance or self._host.guard(node, node_type.cls)
+        if step.instance is None:
+            step.instance = self._host.guard(node, node_type.cls)
         wanted = self._host.guard(node, lambda: ask_lazy(node, node_type, step.instance, arguments, hidden))
         absent = sorted(wanted - node.inputs.keys() - hidden.keys())
         if absent:
@@ -143,9 +144,7 @@ class Executor:
         self._host.starting(node, self._plan.done, self._plan.total)
         hidden = self._host.hidden(node, node_type)
         started = time.perf_counter()
-        returned = self._host.guard(
-            node, lambda: call_node(node, node_type, step.instance or node_type.cls(), arguments, hidden)
-        )
+        returned = self._host.guard(node, lambda: call_node(node, node_type, step.instance, arguments, hidden))
         self.node_ms[node.id] = self.node_ms.get(node.id, 0.0) + (time.perf_counter() - started) * 1000
         step.instance = None
         self._host.produced(node, returned)

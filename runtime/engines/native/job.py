@@ -72,7 +72,7 @@ class Job:
 
     def produced(self, node: Node, returned: Returned) -> None:
         for ui in returned.ui:
-            self.texts += [(node.id, text) for text in ui.get("text", ()) if isinstance(text, str)]
+            self.texts += [(node.id, _utf8(text)) for text in ui.get("text", ()) if isinstance(text, str)]
         for values in returned.outputs:
             for value in values:
                 self._refuse_large(node, value)
@@ -101,6 +101,10 @@ class Job:
         if isinstance(type_, ModelFiles):
             return self._models.identity(type_.folder, name)
         return sha256_of(self._run.files.input_path(name))
+
+
+def _utf8(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def fingerprint(node: Node, node_type: NodeType) -> Any:

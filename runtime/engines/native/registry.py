@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -46,12 +48,14 @@ def load_node_folder(folder: Path) -> dict[str, type]:
 
 def _import_file(source: Path) -> ModuleType:
     stem = source.parent.name if source.name == "__init__.py" else source.stem
-    spec = importlib.util.spec_from_file_location(f"native_nodes_{stem}", source)
+    name = f"native_nodes_{stem}_{zlib.crc32(str(source.resolve()).encode()):08x}"
+    spec = importlib.util.spec_from_file_location(name, source)
     if spec is None or spec.loader is None:
         raise SettingsInvalid(f"{source} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # a package's own imports look it up there
     try:
         spec.loader.exec_module(module)
     except Exception as exc:  # whatever a deployment's own file raises, the deployer needs the file's name
+        del sys.modules[name]
         raise SettingsInvalid(f"{source} does not import: {exc}") from exc
     return module

@@ -18,13 +18,18 @@ _T = TypeVar("_T")
 
 
 class RunPodServer:
-    """Serves one endpoint while its context is open; its methods may be called from any thread."""
+    """Serves one endpoint while its context is open; its methods may be called from any thread.
+
+    A worker's poll for jobs is held for up to `hold_s` seconds, one for stop signals for up to `stop_hold_s`: the
+    library looks away for a second after each of those that brought nothing, and ends only when both have ended.
+    """
 
     endpoint_id = "local"
     api_key = "local-key"
 
-    def __init__(self, *, hold_s: float = 0.5) -> None:
+    def __init__(self, *, hold_s: float = 0.5, stop_hold_s: float = 60.0) -> None:
         self._hold_s = hold_s
+        self._stop_hold_s = stop_hold_s
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="runpod-server", daemon=True)
 
@@ -88,7 +93,10 @@ class RunPodServer:
     async def _start(self) -> None:
         self._endpoint = Endpoint()
         app = web.Application(client_max_size=1 << 30)
-        app.add_routes(WorkerRoutes(self._endpoint, api_key=self.api_key, hold_s=self._hold_s).routes())
+        worker_side = WorkerRoutes(
+            self._endpoint, api_key=self.api_key, hold_s=self._hold_s, stop_hold_s=self._stop_hold_s
+        )
+        app.add_routes(worker_side.routes())
         app.add_routes(ClientRoutes(self._endpoint, api_key=self.api_key).routes())
         # A poll whose worker is gone is dropped at once, so that it takes no job with it.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)

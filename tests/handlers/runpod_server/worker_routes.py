@@ -14,12 +14,13 @@ RESULT_LIMIT_BYTES = 20_000_000
 
 
 class WorkerRoutes:
-    """Long polls are held for up to `hold_s` seconds. A worker shows the bare key in `Authorization`."""
+    """Long polls are held for up to the given seconds. A worker shows the bare key in `Authorization`."""
 
-    def __init__(self, endpoint: Endpoint, *, api_key: str, hold_s: float) -> None:
+    def __init__(self, endpoint: Endpoint, *, api_key: str, hold_s: float, stop_hold_s: float) -> None:
         self._endpoint = endpoint
         self._api_key = api_key
         self._hold_s = hold_s
+        self._stop_hold_s = stop_hold_s
 
     def routes(self) -> list[web.RouteDef]:
         base = "/v2/{endpoint}"
@@ -51,7 +52,7 @@ class WorkerRoutes:
 
     async def stop(self, request: web.Request) -> web.Response:
         self._check_key(request)
-        job_ids = await self._endpoint.stop_signals(request.match_info["worker"], self._hold_s)
+        job_ids = await self._endpoint.stop_signals(request.match_info["worker"], self._stop_hold_s)
         return web.json_response({"jobsToStop": job_ids}) if job_ids else web.Response(status=204)
 
     async def ping(self, request: web.Request) -> web.Response:

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from runtime.engines.limits import GraphLimits
+from runtime.errors import GraphRejected, NodeFailed, OutOfMemory
+
+
+def out_of_memory(kind: str) -> Exception:
+    if kind == "cuda":
+        return torch.OutOfMemoryError("CUDA out of memory")
+    if kind == "cpu":
+        return RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+    return MemoryError()
+
+
+@pytest.mark.parametrize("kind", ["cuda", "cpu", "python"])
+def test_a_node_out_of_memory_is_tried_once_more_after_freeing(bench: Any, kind: str) -> None:
+    tries: list[int] = []
+
+    def greedy() -> tuple[int]:
+        tries.append(bench.models.freed)
+        if len(tries) == 1:
+            raise out_of_memory(kind)
+        return (5,)
+
+    bench.add("Greedy", greedy, returns=("INT",))
+    bench.run({"g": ("Greedy", {}), "o": ("Show", {"value": ["g", 0]})})
+    assert (tries, bench.shown) == ([0, 1], [5])
+
+
+def test_a_node_that_stays_out_of_memory_says_so(bench: Any) -> None:
+    def greedy() -> None:
+        raise MemoryError
+
+    bench.add("Greedy", greedy, returns=("INT",))
+    with pytest.raises(OutOfMemory, match=r"Greedy \(node g\) needs more memory than there is") as caught:
+        bench.run({"g": ("Greedy", {}), "o": ("Show", {"value": ["g", 0]})})
+    assert (caught.value.node_id, caught.value.retryable, bench.models.freed) == ("g", True, 1)
+
+
+def test_the_first_try_holds_no_memory_during_the_second(bench: Any) -> None:
+    import weakref
+
+    held: list[weakref.ref[Any]] = []
+
+    def greedy() -> tuple[bool]:
+        if held:
+            return (held[0]() is None,)
+        taken = torch.zeros(10)
+        held.append(weakref.ref(taken))
+        raise MemoryError
+
+    bench.add("Greedy", greedy, returns=("BOOLEAN",))
+    bench.run({"g": ("Greedy", {}), "o": ("Show", {"value": ["g", 0]})})
+    assert bench.shown == [True]
+
+
+def test_another_runtime_error_is_not_tried_again(bench: Any) -> None:
+    tries: list[int] = []
+
+    def broken() -> None:
+        tries.append(1)
+        raise RuntimeError("shapes do not match")
+
+    bench.add("Broken", broken, returns=("INT",))
+    with pytest.raises(NodeFailed, match="shapes do not match"):
+        bench.run({"g": ("Broken", {}), "o": ("Show", {"value": ["g", 0]})})
+    assert tries == [1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "setting"),
+    [((1, 20, 30, 3), "MAX_PIXELS"), ((40, 4, 4, 3), "16 times MAX_BATCH")],
+    ids=["pixels", "batch"],
+)
+def test_a_picture_over_the_limits_ends_the_job(bench: Any, shape: tuple[int, ...], setting: str) -> None:
+    bench.limits = GraphLimits(max_pixels=500, max_batch=2)
+    bench.add("Make", lambda: (torch.zeros(shape),), returns=("IMAGE",))
+    with pytest.raises(GraphRejected, match=r"Make \(node m\) made .*" + setting):
+        bench.run({"m": ("Make", {}), "o": ("Show", {"value": ["m", 0]})})
+
+
+@pytest.mark.parametrize("value", [torch.zeros(4, 40, 40), torch.zeros(1, 4, 30, 30), "text", None], ids=type)
+def test_what_is_no_picture_has_no_limits_of_one(bench: Any, value: Any) -> None:
+    bench.limits = GraphLimits(max_pixels=500)
+    bench.add("Make", lambda: (value,), returns=("*",))
+    bench.run({"m": ("Make", {}), "o": ("Show", {"value": ["m", 0]})})
+    assert len(bench.shown) == 1
+
+
+def test_nodes_run_in_inference_mode(bench: Any) -> None:
+    bench.add("Ask", lambda: (torch.is_inference_mode_enabled(),), returns=("BOOLEAN",))
+    bench.run({"a": ("Ask", {}), "o": ("Show", {"value": ["a", 0]})})
+    assert bench.shown == [True]
+
+
+def test_an_endless_message_of_a_node_is_cut(bench: Any) -> None:
+    def broken() -> None:
+        raise ValueError("long\n" * 10_000)
+
+    bench.add("Broken", broken, output=True)
+    with pytest.raises(NodeFailed) as caught:
+        bench.run({"b": ("Broken", {})})
+    assert len(caught.value.message) < 600
+    assert "\n" not in caught.value.message
