@@ -67,7 +67,8 @@ def main() -> None:
     for name in ("aiohttp", "paramiko", "requests", "tomlkit"):  # what `import runpod` computes on: docs/runpod.md
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    with GpuThread(functools.partial(fit_worker, settings, delivery="base64")) as gpu:
+    build_worker = functools.partial(fit_worker, settings, delivery="base64")
+    with GpuThread(build_worker, grace_s=settings.cancel_grace_s) as gpu:
         import runpod
 
         runpod.serverless.register_fitness_check(gpu.ready)

@@ -140,7 +140,7 @@ def _s3_access(settings: Settings) -> S3Access | None:
 
     def client() -> Any:
         config = client_config(read_timeout_s=_INPUT_READ_TIMEOUT_S)
-        return access.session().client("s3", endpoint_url=access.endpoint_url, config=config)
+        return access.session.client("s3", endpoint_url=access.endpoint_url, config=config)
 
     return S3Access(
         client=client, allow=settings.input_s3_allow, bucket=bucket.name if bucket else None, user=settings.tenant

@@ -8,15 +8,6 @@ from pathlib import Path
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-def wait_passively() -> None:
-    """Let OpenMP's threads sleep while they wait for one another. To be called before torch is imported.
-
-    By default they spin, which is no faster where the processors are ours alone, and many times slower where they are
-    shared. OMP_WAIT_POLICY in the environment decides otherwise.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
 def thread_count(quota: Path = _QUOTA) -> int:
     """As many threads as this process may run at once: its processors, or its container's share of them."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

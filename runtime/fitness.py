@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ def fit_worker(settings: Settings, *, delivery: str | None = None) -> Worker:
     """
     from runtime.build import build
 
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     check_device(settings.device)
     worker = build(settings, delivery=delivery)
     worker.prepare()

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from runtime.cancellation import CancelFlag
-from runtime.cpu_threads import thread_count, wait_passively
+from runtime.cpu_threads import thread_count
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.progress_relay import ProgressRelay
 
@@ -127,7 +127,6 @@ class GpuThread:
 
 def _prepare(life: contextlib.ExitStack, build_worker: Callable[[], RunsJobs]) -> RunsJobs:
     """Import torch and build the worker, both in the inference mode that lasts as long as `life`."""
-    wait_passively()
     import torch
 
     if "OMP_NUM_THREADS" not in os.environ:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from runtime.cancellation import CancelFlag
 from runtime.clock import Clock
 from runtime.errors import Cancelled, LeaseLost, ServerlessError
-from runtime.jobs import record
 from runtime.jobs.leases import RENEW_EVERY_S, Claim
 from runtime.jobs.store import JobStore
 from runtime.progress import Progress
@@ -70,7 +69,7 @@ class Heartbeat:
         progress = watched.progress
         try:
             if progress != watched.written or now - watched.renewed_at >= RENEW_EVERY_S:
-                watched.claim = self._store.renew(watched.claim, _recorded(progress))
+                watched.claim = self._store.renew(watched.claim, progress)
                 watched.written, watched.renewed_at = progress, now
                 cancel = watched.claim.cancel_requested
             else:
@@ -113,15 +112,3 @@ class Heartbeat:
             beat(watched)
         except Exception:  # the thread outlives a defect, else every later job would lose its lease
             _log.exception("heartbeat failed")
-
-
-def _recorded(progress: Progress | None) -> record.Progress | None:
-    if progress is None:
-        return None
-    return record.Progress(
-        node_id=progress.node_id,
-        nodes_done=progress.nodes_done,
-        nodes_total=progress.nodes_total,
-        step=progress.step,
-        steps=progress.steps,
-    )

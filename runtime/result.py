@@ -36,6 +36,11 @@ class Output(_Part):
     width: int | None = None
     height: int | None = None
 
+    @property
+    def is_picture(self) -> bool:
+        """A picture that the graph saves; a preview is none."""
+        return self.kind == "image" and not self.temporary
+
 
 class Failure(_Part):
     """Why a job did not complete."""
@@ -69,6 +74,12 @@ class Timings(_Part):
     nodes: Mapping[str, float] = {}
 
 
+def _output(output: Output) -> dict[str, Any]:
+    """The output without its bytes where `images` has them already: a platform's limit counts both."""
+    twice = {"data"} if output.is_picture else None
+    return output.model_dump(mode="json", exclude=twice, exclude_none=True)
+
+
 class JobResult(_Part):
     """How a job ended."""
 
@@ -88,7 +99,7 @@ class JobResult(_Part):
         return [
             {"filename": o.filename, "type": "s3_url" if o.url else "base64", "data": o.url or o.data or ""}
             for o in self.outputs
-            if o.kind == "image" and not o.temporary
+            if o.is_picture
         ]
 
     def to_wire(self) -> dict[str, Any]:
@@ -101,5 +112,5 @@ class JobResult(_Part):
                 **({"warnings": list(self.warnings)} if self.warnings else {}),
             }
         wire = self.model_dump(mode="json", exclude={"error", "outputs"})
-        wire["outputs"] = [output.model_dump(mode="json", exclude_none=True) for output in self.outputs]
+        wire["outputs"] = [_output(output) for output in self.outputs]
         return {**wire, "images": self.images}

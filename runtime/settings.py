@@ -19,7 +19,7 @@ def _names(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-Gigabytes = Annotated[float, Field(ge=0)]
+Gigabytes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _from(*variables: str, default: Any, help: str, **bounds: Any) -> Any:
@@ -80,7 +80,12 @@ class Settings(BaseModel):
     max_batch: int = _from("MAX_BATCH", default=256, help="largest batch_size of one node", ge=1)
     max_steps: int = _from("MAX_STEPS", default=1_000, help="most sampling steps of one node", ge=1)
     max_file_size: int = _from("MAX_FILE_SIZE", default=100_000_000, help="most bytes of one input file", ge=1)
-    max_timeout_s: float = _from("MAX_TIMEOUT_S", default=3600, help="longest timeout_s that a request may ask", gt=0)
+    cancel_grace_s: float = _from(
+        "CANCEL_GRACE_S", default=30, help="seconds that a cancelled job has to stop before the process ends", gt=0
+    )
+    max_timeout_s: float = _from(
+        "MAX_TIMEOUT_S", default=3600, help="longest timeout_s that a request may ask", gt=0, allow_inf_nan=False
+    )
 
     data_path: Path = _from("STORAGE_BASE_PATH", default=_BUNDLE / "data", help="the embedded stores' folder")
     public_url: str = _from(
@@ -123,7 +128,7 @@ class Settings(BaseModel):
         Raises SettingsInvalid naming every variable that is wrong, its value and what was expected.
         """
         try:
-            settings = cls.model_validate({name: value for name, value in env.items() if value})
+            settings = cls.model_validate({name: env[name] for name in _names_of_variables() if env.get(name)})
         except ValidationError as exc:
             raise SettingsInvalid("; ".join(_explain(error) for error in exc.errors())) from exc
         settings._refuse_unsafe()
@@ -144,6 +149,10 @@ def _explain(error: Any) -> str:
     variable = ".".join(map(str, error["loc"]))
     value = "" if "SECRET" in variable or "KEY" in variable else f" is {error['input']!r}"
     return f"{variable}{value}: {error['msg']}"
+
+
+def _names_of_variables() -> Iterable[str]:
+    return (name for names, _, _ in variables() for name in names.split(" or "))
 
 
 def variables() -> Iterable[tuple[str, str, Any]]:

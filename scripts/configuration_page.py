@@ -17,9 +17,9 @@ def page() -> str:
         [
             "# Configuration",
             "",
-            "Every setting is an environment variable and has a default; one that is empty counts as not set. They are",
-            "read and checked once, before a GPU is touched: the process does not start with one that is wrong, and the",
-            "message names each of them.",
+            "Every setting is an environment variable and has a default; one that is empty counts as not set. They",
+            "are read and checked once, before a GPU is touched: the process does not start with one that is wrong,",
+            "and the message names each of them.",
             "",
             "| variable | default | what it is |",
             "| --- | --- | --- |",

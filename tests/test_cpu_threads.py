@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.cpu_threads import thread_count, wait_passively
+from runtime.cpu_threads import thread_count
 
 PROCESSORS = len(os.sched_getaffinity(0))
 
@@ -25,9 +25,3 @@ def test_a_containers_share_bounds_the_threads(quota: str, expected: int, tmp_pa
 
 def test_without_a_container_every_processor_counts(tmp_path: Path) -> None:
     assert thread_count(tmp_path / "absent") == PROCESSORS
-
-
-def test_the_environment_decides_how_threads_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    wait_passively()
-    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -113,9 +113,9 @@ class _Session:
         print("\ncancelling; press Ctrl-C again to stop at once", file=sys.stderr)
 
     def _run_file(self, gpu: GpuThread, path: Path) -> JobResult | None:
-        if self._interrupted:
-            return None
         self._flag = CancelFlag()
+        if self._interrupted:  # looked at after the flag is there, so that no Ctrl-C falls between
+            return None
         try:
             request = JobRequest(workflow=_read(path), overrides=self._overrides, timeout_s=86400)
         except InvalidRequest as exc:

@@ -20,8 +20,12 @@ from runtime.diffusion.text_encoder import TextEncoder
 from runtime.diffusion.textual_inversion import Embeddings, no_embeddings
 from runtime.diffusion.unet import UNet
 from runtime.diffusion.vae import Autoencoder
+from runtime.diffusion.vae_names import original_names
 from runtime.errors import ModelCorrupt
 from runtime.models.tensor_file import TensorFile, open_tensors
+
+# What an autoencoder is made of; training checkpoints keep more beside it.
+_VAE_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 
 # The standard deviation that parts SD 2.x of eps (below) and v (above).
 _V_SPREAD = 0.09
@@ -151,8 +155,9 @@ def _text_encoder(
 
 
 def _autoencoder(file: TensorFile, prefix: str, device: torch.device, dtype: torch.dtype) -> Autoencoder:
-    spec = kl_spec(file.shapes, prefix=prefix)
-    dtype = vae_dtype(device, dtype)
-    halves = tuple(prefix + half for half in ("encoder.", "decoder.", "quant_conv.", "post_quant_conv."))
-    tensors = file.tensors(_under(file, halves), device=device, dtype=dtype)
-    return Autoencoder(KL.from_tensors(spec, tensors, prefix=prefix), device=device, dtype=dtype)
+    names = original_names(name.removeprefix(prefix) for name in _under(file, (prefix,)))
+    names = {name: prefix + own for name, own in names.items() if name.startswith(_VAE_PARTS)}
+    shapes = {name: file.shapes[own] for name, own in names.items()}
+    spec, dtype = kl_spec(shapes), vae_dtype(device, dtype)
+    tensors = {name: file.tensor(own, device=device, dtype=dtype) for name, own in names.items()}
+    return Autoencoder(KL.from_tensors(spec, tensors), device=device, dtype=dtype)

@@ -64,9 +64,7 @@ FAMILY_FACTS: Mapping[Family, FamilyFacts] = MappingProxyType(
     {
         Family.SD1: FamilyFacts(latent_scale=0.18215, text=TextLayout.CLIP_L, heads=8),
         Family.SD1_INPAINT: FamilyFacts(latent_scale=0.18215, text=TextLayout.CLIP_L, heads=8, takes_concat=True),
-        Family.SD2: FamilyFacts(
-            latent_scale=0.18215, text=TextLayout.OPENCLIP_H, head_channels=64
-        ),
+        Family.SD2: FamilyFacts(latent_scale=0.18215, text=TextLayout.OPENCLIP_H, head_channels=64),
         Family.SD2_INPAINT: FamilyFacts(
             latent_scale=0.18215, text=TextLayout.OPENCLIP_H, head_channels=64, takes_concat=True
         ),

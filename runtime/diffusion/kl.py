@@ -172,10 +172,10 @@ class KL(nn.Module):
         self.post_quant_conv = Conv2d(*spec.post_quant, 1) if spec.post_quant else None
 
     @classmethod
-    def from_tensors(cls, spec: KLSpec, tensors: Mapping[str, Tensor], *, prefix: str) -> KL:
-        """A KL whose weights are `tensors`, named as in the checkpoint. Raises ModelCorrupt naming what is amiss."""
+    def from_tensors(cls, spec: KLSpec, tensors: Mapping[str, Tensor]) -> KL:
+        """A KL whose weights are `tensors`, named as in a file of its own. Raises ModelCorrupt naming what is amiss."""
         module = cls(spec)
-        assign_weights(module, tensors, file_name=lambda parameter: prefix + file_name(parameter))
+        assign_weights(module, tensors, file_name=file_name)
         return module.eval()
 
     def encode(self, pixels: Tensor) -> Tensor:

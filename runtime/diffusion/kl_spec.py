@@ -51,9 +51,9 @@ class KLSpec:
         return 1 << sum(stage.is_resampled for stage in self.encoder.stages)
 
 
-def kl_spec(shapes: Shapes, *, prefix: str) -> KLSpec:
-    """The sizes of the autoencoder under `prefix`. Raises ModelCorrupt where a layer is missing or of odd sizes."""
-    tree = ShapeTree(shapes, prefix=prefix)
+def kl_spec(shapes: Shapes) -> KLSpec:
+    """The sizes of an autoencoder in a file of its own. Raises ModelCorrupt where a layer is amiss."""
+    tree = ShapeTree(shapes)
     return KLSpec(
         encoder=_coder(tree, "encoder", "down", "downsample"),
         decoder=_coder(tree, "decoder", "up", "upsample"),
@@ -66,7 +66,7 @@ def _coder(tree: ShapeTree, half: str, direction: str, resample: str) -> CoderSp
     channels_in, width = tree.weight(f"{half}.conv_in.weight")
     count = max(1, tree.count(f"{half}.{direction}"))
     stages = tuple(_stage(tree, f"{half}.{direction}.{index}", resample) for index in range(count))
-    _check_flow(stages if direction == "down" else stages[::-1], width, f"{tree.prefix}{half}")
+    _check_flow(stages if direction == "down" else stages[::-1], width, half)
     return CoderSpec(
         channels_in=channels_in, width=width, stages=stages, channels_out=tree.weight(f"{half}.conv_out.weight")[1]
     )
@@ -92,5 +92,5 @@ def _channels(tree: ShapeTree, name: str) -> tuple[int, int]:
     """(channels in, channels out) of a residual block, by its first convolution."""
     channels = tree.weight(name)
     if any(count % GROUPS for count in channels):
-        raise ModelCorrupt(f"{tree.prefix}{name} has {channels} channels, expected multiples of {GROUPS}")
+        raise ModelCorrupt(f"{name} has {channels} channels, expected multiples of {GROUPS}")
     return channels

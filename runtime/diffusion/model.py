@@ -10,6 +10,8 @@ from torch import Tensor
 from runtime.diffusion.embedding import sinusoids
 from runtime.diffusion.family import AdmLayout, Family
 from runtime.diffusion.layers import size_bytes
+from runtime.diffusion.lora import Lora
+from runtime.diffusion.lora_names import unet_layers
 from runtime.diffusion.prediction import Prediction
 from runtime.diffusion.unet import UNet
 
@@ -51,6 +53,13 @@ class DiffusionModel:
     def with_cfg_rescale(self, share: float) -> DiffusionModel:
         """The same weights, their guidance rescaled by `share`."""
         return replace(self, cfg_rescale=share)
+
+    def with_lora(self, lora: Lora, strength: float) -> DiffusionModel:
+        """A model with the changes of `lora` added, `strength` times; it shares the weights that have none.
+
+        Raises ModelCorrupt for a change that does not fit.
+        """
+        return replace(self, unet=lora.applied(self.unet, unet_layers(self.unet), strength))
 
     def denoise(
         self, x: Tensor, sigma: Tensor, context: Tensor, *, y: Tensor | None = None, concat: Tensor | None = None

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from runtime.diffusion.family import Family
 from runtime.diffusion.layers import size_bytes
+from runtime.diffusion.lora import Lora
+from runtime.diffusion.lora_names import clip_layers
 from runtime.diffusion.prompt import Chunk, pack, words
 from runtime.diffusion.text_layouts import TOWERS
 from runtime.diffusion.textual_inversion import Embeddings, invert, no_embeddings
@@ -58,6 +60,26 @@ class TextEncoder:
         derived = copy.copy(self)
         derived._stop_at = stop_at_layer
         return derived
+
+    def with_lora(self, lora: Lora, strength: float) -> TextEncoder:
+        """An encoder with the changes of `lora` added, `strength` times; it shares the weights that have none.
+
+        Changed weights are rounded to float16, in which ComfyUI keeps them. Raises ModelCorrupt for a change that does
+        not fit.
+        """
+        derived = copy.copy(self)
+        derived._towers = tuple(
+            Tower(lora.applied(tower.model, layers, strength, precision=torch.float16), tower.facts)
+            for tower, layers in zip(self._towers, self.lora_layers(), strict=True)
+        )
+        return derived
+
+    def lora_layers(self) -> list[dict[str, str]]:
+        """For each encoder, its weights by every name that a LoRA may give their layer."""
+        return [
+            clip_layers(tower.model, key=tower.facts.key, number=number)
+            for number, tower in enumerate(self._towers, start=1)
+        ]
 
     def with_embeddings(self, embeddings: Embeddings) -> TextEncoder:
         """The same encoder, finding textual inversions with `embeddings`."""

@@ -14,11 +14,11 @@ from runtime.jobs.record import (
     JobError,
     JobRecord,
     JobSummary,
-    Progress,
     Status,
     StoredOutput,
     Timings,
 )
+from runtime.progress import Progress
 
 Document = dict[str, Any]
 

@@ -9,7 +9,8 @@ from runtime.clock import Clock
 from runtime.errors import Internal
 from runtime.jobs import transitions
 from runtime.jobs.leases import LEASE_S, Claim
-from runtime.jobs.record import JobFacts, JobKey, JobRecord, Outcome, Progress, Status
+from runtime.jobs.record import JobFacts, JobKey, JobRecord, Outcome, Status
+from runtime.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from runtime.errors import ServerlessError
+from runtime.progress import Progress
 
 SCHEMA_VERSION = 1
 
@@ -38,17 +39,6 @@ class JobKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.tenant}#{self.job_id}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a job is: nodes of the graph, and steps of the node that runs now."""
-
-    node_id: str | None = None
-    nodes_done: int = 0
-    nodes_total: int = 0
-    step: int = 0
-    steps: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ from typing import Protocol
 from runtime.clock import epoch_s
 from runtime.errors import InvalidRequest
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import JobFacts, JobKey, JobRecord, JobSummary, Outcome, Progress
+from runtime.jobs.record import JobFacts, JobKey, JobRecord, JobSummary, Outcome
+from runtime.progress import Progress
 
 DUE_SHARDS = 16
 

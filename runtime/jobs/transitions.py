@@ -14,7 +14,8 @@ from typing import Any
 from runtime.clock import utc_text
 from runtime.errors import Internal, InvalidRequest, LeaseLost
 from runtime.jobs.leases import LEASE_S, Claim, lease_is_over
-from runtime.jobs.record import JobError, JobFacts, JobRecord, Outcome, Progress, Status
+from runtime.jobs.record import JobError, JobFacts, JobRecord, Outcome, Status
+from runtime.progress import Progress
 
 Move = Callable[["JobRecord | None"], "JobRecord | None"]
 

@@ -13,7 +13,7 @@ Values between nodes have ComfyUI's own shapes, so that a node written for it fi
     IMAGE         float32 tensor (B, H, W, C), 0..1
     MASK          float32 tensor (B, H, W), 0..1
     LATENT        {"samples": tensor (B, C, H/8, W/8), "noise_mask"?: tensor (B, 1, H, W), "batch_index"?: list[int]}
-    CONDITIONING  [[tensor (B, tokens, width), {"pooled_output": tensor (B, width), "area"?, "mask"?, "strength"?, ...}], ...]
+    CONDITIONING  [[tensor (B, tokens, width), {"pooled_output": tensor (B, width), "area"?, "mask"?, ...}], ...]
     SIGMAS        float32 tensor (steps + 1,)
     MODEL CLIP VAE SAMPLER GUIDER NOISE   the classes of runtime.diffusion
 """
@@ -63,7 +63,7 @@ class NodeContext(Protocol):
         """The text that a saved file carries: the graph as `prompt`, and what the request gave beside it."""
 
     def input_path(self, name: str) -> Path:
-        """Where the input file `name` lies. Raises InputRejected if the name leaves the job's folder or is not there."""
+        """Where the input file `name` lies. Raises InputRejected if it leaves the folder or is not there."""
 
     def step(self, done: int, total: int, preview: Callable[[], Tensor] | None = None) -> None:
         """Report `done` of `total` steps, and raise Cancelled or TimedOut if the job shall end.

@@ -62,7 +62,9 @@ def _command(folder: Path, models: Path, workflow: workflows.Workflow, name: str
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "STORAGE_BASE_PATH": str(folder / "data")}
+    """As a user has it: byte code is kept between runs, and the stores lie in `folder`."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "STORAGE_BASE_PATH": str(folder / "data")}
 
 
 def _cold_start(folder: Path, models: Path, runs: int) -> Figure:

@@ -124,7 +124,7 @@ def test_a_picture_too_long_for_its_format_fails_as_the_request_that_it_is(
 
 
 def test_pixels_that_are_no_picture_are_a_defect_by_name(delivery: Delivery) -> None:
-    delivery.picture(picture(shape=(4, 4, 2)))
+    delivery.picture(picture(shape=(4, 4, 5)))
     with pytest.raises(Internal, match="an output could not be encoded"):
         delivery.finish()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from runtime.diffusion.checkpoint import load_vae
 from runtime.diffusion.kl import KL
 from runtime.diffusion.kl_spec import kl_spec
 from runtime.diffusion.vae import Autoencoder
+from runtime.diffusion.vae_names import original_names
 from runtime.errors import ModelCorrupt
 
 CPU = torch.device("cpu")
@@ -94,7 +96,7 @@ class Scale:
 def tight(path: Path) -> Callable[[int], Autoencoder]:
     """`tight(limit)`: an autoencoder that has memory for so many places at once."""
     tensors = load_file(path)
-    network = KL.from_tensors(kl_spec({n: tuple(t.shape) for n, t in tensors.items()}, prefix=""), tensors, prefix="")
+    network = KL.from_tensors(kl_spec({name: tuple(tensor.shape) for name, tensor in tensors.items()}), tensors)
 
     def make(limit: int) -> Autoencoder:
         return Autoencoder(Scale(network, limit), device=CPU, dtype=torch.float32)  # type: ignore[arg-type]  # stands in
@@ -152,3 +154,57 @@ def test_a_vae_without_the_convolutions_at_the_latent_runs(path: Path, tmp_path:
     save_file(tensors, bare)
     vae = load_vae(bare, device=CPU)
     assert vae.decode(vae.encode(_pixels(1, 16, 16, 3))).shape == (1, 16, 16, 3)
+
+
+# A name in the layout of diffusers, and in that of the first implementation.
+DIFFUSERS = {
+    "encoder.conv_in.weight": "encoder.conv_in.weight",
+    "encoder.down_blocks.1.resnets.0.conv_shortcut.bias": "encoder.down.1.block.0.nin_shortcut.bias",
+    "encoder.down_blocks.0.downsamplers.0.conv.weight": "encoder.down.0.downsample.conv.weight",
+    "encoder.mid_block.resnets.1.norm1.weight": "encoder.mid.block_2.norm1.weight",
+    "encoder.mid_block.attentions.0.to_q.weight": "encoder.mid.attn_1.q.weight",
+    "encoder.mid_block.attentions.0.group_norm.bias": "encoder.mid.attn_1.norm.bias",
+    "decoder.mid_block.attentions.0.to_out.0.weight": "decoder.mid.attn_1.proj_out.weight",
+    "decoder.mid_block.attentions.0.proj_attn.bias": "decoder.mid.attn_1.proj_out.bias",
+    "decoder.up_blocks.0.resnets.2.conv2.weight": "decoder.up.3.block.2.conv2.weight",
+    "decoder.up_blocks.0.upsamplers.0.conv.bias": "decoder.up.3.upsample.conv.bias",
+    "decoder.up_blocks.3.resnets.0.norm2.weight": "decoder.up.0.block.0.norm2.weight",
+    "decoder.conv_norm_out.weight": "decoder.norm_out.weight",
+    "post_quant_conv.weight": "post_quant_conv.weight",
+}
+
+
+def test_the_names_of_diffusers_are_read_as_those_of_the_first_implementation() -> None:
+    assert original_names(DIFFUSERS) == {original: name for name, original in DIFFUSERS.items()}
+
+
+def test_other_names_are_left_as_they_are() -> None:
+    assert original_names(DIFFUSERS.values()) == {name: name for name in DIFFUSERS.values()}
+
+
+def _in_diffusers(name: str) -> str:
+    """A name of the first implementation, in the layout of diffusers."""
+    for pattern, replacement in (
+        (r"down\.(\d)\.block\.(\d)", r"down_blocks.\1.resnets.\2"),
+        (r"down\.(\d)\.downsample", r"down_blocks.\1.downsamplers.0"),
+        (r"mid\.attn_1\.norm", "mid_block.attentions.0.group_norm"),
+        (r"mid\.attn_1\.([qkv])\b", r"mid_block.attentions.0.to_\1"),
+        (r"mid\.attn_1\.proj_out", "mid_block.attentions.0.to_out.0"),
+        ("nin_shortcut", "conv_shortcut"),
+        (r"coder\.norm_out", "coder.conv_norm_out"),
+    ):
+        name = re.sub(pattern, replacement, name)
+    name = re.sub(r"mid\.block_(\d)", lambda match: f"mid_block.resnets.{int(match[1]) - 1}", name)
+    name = re.sub(r"up\.(\d)\.block\.", lambda match: f"up_blocks.{3 - int(match[1])}.resnets.", name)
+    return re.sub(r"up\.(\d)\.upsample", lambda match: f"up_blocks.{3 - int(match[1])}.upsamplers.0", name)
+
+
+def test_a_vae_in_the_layout_of_diffusers_gives_the_same_pictures(vae: Autoencoder, path: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "diffusion_pytorch_model.safetensors"
+    tensors = {_in_diffusers(name): tensor for name, tensor in load_file(path).items()}
+    linear = {name: t.flatten(1) if ".attentions.0.to_" in name and t.ndim == 4 else t for name, t in tensors.items()}
+    save_file(linear, renamed)
+    pixels = _pixels(1, 32, 32, 3)
+    other = load_vae(renamed, device=CPU)
+    assert torch.equal(other.encode(pixels), vae.encode(pixels))
+    assert torch.equal(other.decode(vae.encode(pixels)), vae.decode(vae.encode(pixels)))

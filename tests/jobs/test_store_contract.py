@@ -10,8 +10,9 @@ import pytest
 from runtime.clock import ManualClock, epoch_s, utc_text
 from runtime.errors import Internal, InvalidRequest, LeaseLost
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
-from runtime.jobs.record import ANONYMOUS, Dispatch, JobError, JobFacts, JobRecord, Outcome, Progress, Status
+from runtime.jobs.record import ANONYMOUS, Dispatch, JobError, JobFacts, JobRecord, Outcome, Status
 from runtime.jobs.store import DUE_SHARDS, JobStore
+from runtime.progress import Progress
 
 FAILED = Outcome(status=Status.FAILED, error=JobError(code="node_failed", message="no", retryable=False))
 

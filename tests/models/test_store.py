@@ -11,9 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from runtime.errors import ModelCorrupt, ModelMissing
+from runtime.errors import ModelCorrupt, ModelMissing, OutOfMemory
 from runtime.models.folders import ModelFolders
 from runtime.models.store import ModelStore
+from runtime.models.tensor_file import TensorFile, open_tensors
 
 CPU = torch.device("cpu")
 
@@ -122,6 +123,41 @@ def test_a_checkpoint_and_a_vae_come_ready_to_run(mini_models: Path) -> None:
     assert checkpoint.vae is not None
     assert vae.size_bytes == checkpoint.vae.size_bytes
     assert store.loaded_bytes == checkpoint.size_bytes + vae.size_bytes
+
+
+class Device:
+    """Opens files, but has no memory for their tensors the first `failures` times."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    def open(self, path: Path) -> TensorFile:
+        if path.name == "b.safetensors" and self.failures > 0:
+            self.failures -= 1
+            raise torch.OutOfMemoryError("no memory is left")
+        return open_tensors(path)
+
+
+def test_a_model_that_finds_no_memory_is_tried_again_without_the_others(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.models.store.open_tensors", Device(failures=1).open)
+    store.lora("a.safetensors")
+    assert _value(store.lora("b.safetensors")) == 1
+    assert store.loaded_bytes == 400
+
+
+def test_a_model_that_does_not_fit_alone_is_out_of_memory(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.models.store.open_tensors", Device(failures=2).open)
+    with pytest.raises(OutOfMemory, match=r"b\.safetensors does not fit"):
+        store.lora("b.safetensors")
+
+
+def test_an_embedding_that_is_no_dictionary_is_corrupt(root: Path, store: ModelStore) -> None:
+    (root / "embeddings").mkdir()
+    torch.save([torch.ones(2)], root / "embeddings" / "list.pt")
+    with pytest.raises(ModelCorrupt, match="holds a list"):
+        store.embedding("list")
 
 
 def test_an_embedding_is_found_with_and_without_its_suffix(root: Path, store: ModelStore) -> None:

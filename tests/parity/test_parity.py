@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -29,7 +29,7 @@ class Capture:
     RETURN_TYPES = ()
     OUTPUT_NODE = True
     FUNCTION = "keep"
-    kept: dict[str, Any] = {}
+    kept: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class NodeCache:
             [_weak(value) for value in values] if _holds_model(type_) else values
             for values, type_ in zip(outputs, types, strict=False)
         ]
-        size = _ENTRY_BYTES + size_of(kept)
+        size = _ENTRY_BYTES + size_of([value for values in kept for value in values])
         if size > self._limit:
             return
         if key in self._entries:

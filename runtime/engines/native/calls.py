@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import CoroutineType
 from typing import Any
 
 from runtime.engines.native.cache import Outputs
@@ -42,7 +42,7 @@ def call_node(
     calls = _calls(node, node_type, arguments, hidden)
     blockers = [_refuse_message(_blocker(values, node_type), node) for values in calls]
     answers = [blocker or function(**values) for blocker, values in zip(blockers, calls, strict=True)]
-    if inspect.iscoroutine(answers[0]) or any(map(inspect.iscoroutine, answers)):
+    if any(type(answer) is CoroutineType for answer in answers):
         answers = asyncio.run(_gather(answers))
     return _read(answers, node, node_type)
 
@@ -93,7 +93,7 @@ def _refuse_message(blocker: ExecutionBlocker | None, node: Node) -> ExecutionBl
 
 async def _gather(answers: list[Any]) -> list[Any]:
     async def wait(answer: Any) -> Any:
-        return await answer if inspect.iscoroutine(answer) else answer
+        return await answer if type(answer) is CoroutineType else answer
 
     return list(await asyncio.gather(*map(wait, answers)))
 

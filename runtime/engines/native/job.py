@@ -78,23 +78,24 @@ class Job:
                 self._refuse_large(node, value)
 
     def _refuse_large(self, node: Node, value: Any) -> None:
-        shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
-        if len(shape) != 4 or shape[-1] not in (1, 3, 4):
+        shape: tuple[int, ...] = getattr(value, "shape", ())
+        if len(shape) != 4 or shape[3] not in (1, 3, 4):
             return
         batch, height, width, _ = shape
         limits = self._limits
+        if height * width <= limits.max_pixels and batch <= limits.max_batch * _BATCH_SLACK:
+            return
         made = f"{node.class_type} (node {node.id}) made"
         if height * width > limits.max_pixels:
             raise GraphRejected(
                 f"{made} a picture of {width}x{height}; this deployment takes {limits.max_pixels} pixels (MAX_PIXELS)",
                 node_id=node.id,
             )
-        if batch > limits.max_batch * _BATCH_SLACK:
-            raise GraphRejected(
-                f"{made} {batch} pictures at once; this deployment takes {limits.max_batch * _BATCH_SLACK} "
-                f"({_BATCH_SLACK} times MAX_BATCH)",
-                node_id=node.id,
-            )
+        raise GraphRejected(
+            f"{made} {batch} pictures at once; this deployment takes {limits.max_batch * _BATCH_SLACK} "
+            f"({_BATCH_SLACK} times MAX_BATCH)",
+            node_id=node.id,
+        )
 
     def file_identity(self, type_: Any, name: str) -> str:
         """What stands for a file's content in a cache key."""

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.cancellation import CancelFlag
+from runtime.clock import ManualClock
+from runtime.errors import Cancelled, LeaseLost, StateUnavailable
+from runtime.heartbeat import Heartbeat, Watched
+from runtime.jobs.leases import Claim
+from runtime.jobs.record import JobFacts
+from runtime.jobs.sqlite import SqliteJobStore
+from runtime.progress import Progress
+
+FACTS = JobFacts(tenant="t", job_id="j", request_sha256="r", workflow_sha256="w")
+
+
+class Flaky:
+    """A job store that does not answer while it is `down`, and has a defect while it is `broken`."""
+
+    def __init__(self, store: SqliteJobStore) -> None:
+        self.store = store
+        self.down = self.broken = False
+        self.calls: list[str] = []
+        self.called = threading.Event()
+
+    def renew(self, *arguments: Any) -> Any:
+        return self._call("renew", *arguments)
+
+    def get(self, *arguments: Any) -> Any:
+        return self._call("get", *arguments)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        self.calls.append(name)
+        self.called.set()
+        if self.broken:
+            raise ZeroDivisionError
+        if self.down:
+            raise StateUnavailable("the table does not answer")
+        return getattr(self.store, name)(*arguments)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: ManualClock) -> Iterator[Flaky]:
+    jobs = SqliteJobStore(tmp_path / "jobs.db", clock=clock)
+    yield Flaky(jobs)
+    jobs.close()
+
+
+@pytest.fixture
+def heartbeat(store: Any, clock: ManualClock) -> Iterator[Heartbeat]:
+    heartbeat = Heartbeat(store, clock)
+    yield heartbeat
+    heartbeat.close()
+
+
+@pytest.fixture
+def watched(store: Flaky, clock: ManualClock) -> Watched:
+    claim = store.store.claim(FACTS, worker_id="me")
+    assert isinstance(claim, Claim)
+    return Watched(claim, CancelFlag(), clock.monotonic())
+
+
+def progress(step: int) -> Progress:
+    return Progress(node_id="3", class_type="KSampler", nodes_done=1, nodes_total=5, step=step, steps=20)
+
+
+def test_a_job_with_no_news_is_only_looked_at(heartbeat: Heartbeat, store: Flaky, watched: Watched) -> None:
+    heartbeat.beat(watched)
+    assert store.calls == ["get"]
+    assert not watched.flag.is_set
+
+
+def test_the_lease_is_renewed_in_time(heartbeat: Any, store: Flaky, watched: Any, clock: ManualClock) -> None:
+    for _ in range(10):
+        clock.advance(20)
+        heartbeat.beat(watched)
+        assert watched.claim.may_publish(clock.monotonic())
+    assert store.calls == ["renew"] * 10
+
+
+def test_progress_is_written_once(heartbeat: Heartbeat, store: Flaky, watched: Watched) -> None:
+    watched.progress = progress(4)
+    heartbeat.beat(watched)
+    heartbeat.beat(watched)
+    assert store.calls == ["renew", "get"]
+    record = store.store.get("t", "j")
+    assert record is not None
+    assert record.progress is not None
+    assert (record.progress.node_id, record.progress.step, record.progress.nodes_total) == ("3", 4, 5)
+
+
+@pytest.mark.parametrize("news", [None, progress(1)], ids=["while it looks", "while it writes"])
+def test_a_cancel_that_arrives_through_the_store_ends_the_job(
+    heartbeat: Heartbeat, store: Flaky, watched: Watched, news: Progress | None
+) -> None:
+    store.store.request_cancel("t", "j")
+    watched.progress = news
+    heartbeat.beat(watched)
+    with pytest.raises(Cancelled):
+        watched.flag.check()
+
+
+def test_a_lost_lease_ends_the_job(heartbeat: Any, store: Flaky, watched: Any, clock: ManualClock) -> None:
+    clock.advance(100)
+    assert isinstance(store.store.claim(FACTS, worker_id="other"), Claim)
+    heartbeat.beat(watched)
+    with pytest.raises(LeaseLost):
+        watched.flag.check()
+
+
+def test_a_store_that_is_down_is_borne_while_the_lease_lasts(
+    heartbeat: Heartbeat, store: Flaky, watched: Watched, clock: ManualClock
+) -> None:
+    store.down = True
+    clock.advance(50)
+    heartbeat.beat(watched)
+    assert not watched.flag.is_set
+    store.down = False
+    heartbeat.beat(watched)
+    assert watched.claim.may_publish(clock.monotonic() + 50)
+
+
+def test_a_store_that_stays_down_ends_the_job_before_another_may_take_it(
+    heartbeat: Heartbeat, store: Flaky, watched: Watched, clock: ManualClock
+) -> None:
+    store.down = True
+    clock.advance(56)
+    heartbeat.beat(watched)
+    with pytest.raises(LeaseLost, match="the table does not answer"):
+        watched.flag.check()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.heartbeat.TICK_S", 0.001)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_thread_beats_for_the_job_that_runs(heartbeat: Heartbeat, store: Flaky, watched: Watched) -> None:
+    with heartbeat.watching(watched.claim, watched.flag):
+        assert store.called.wait(10)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_thread_outlives_a_defect(
+    heartbeat: Heartbeat, store: Flaky, watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.broken = True
+    with heartbeat.watching(watched.claim, watched.flag):
+        assert store.called.wait(10)
+        store.broken = False
+        store.called.clear()
+        assert store.called.wait(10)
+    assert "heartbeat failed" in caplog.text
+
+
+def test_a_job_shorter_than_a_tick_costs_no_call(heartbeat: Heartbeat, store: Flaky, watched: Watched) -> None:
+    with heartbeat.watching(watched.claim, watched.flag):
+        watched.progress = progress(1)
+    heartbeat.close()
+    assert store.calls == []
+
+
+def test_closing_ends_the_thread_at_once(heartbeat: Heartbeat, watched: Watched) -> None:
+    with heartbeat.watching(watched.claim, watched.flag):
+        pass
+    heartbeat.close()
+    assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_heartbeat_that_never_started_can_be_closed(store: Any, clock: ManualClock) -> None:
+    Heartbeat(store, clock).close()
