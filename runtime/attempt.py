@@ -31,7 +31,6 @@ class Finished:
 
     outcome: Outcome
     delivered: Sequence[Delivered] = ()
-    texts: Sequence[tuple[str, str]] = ()
 
     def warned(self, warning: str) -> Finished:
         """The same with one more warning."""
@@ -145,7 +144,6 @@ class Attempt:
                 warnings=tuple(warnings),
             ),
             delivered=delivered,
-            texts=execution.texts,
         )
 
     def _timings(self, node_ms: Mapping[str, float], load_ms: float) -> Timings:

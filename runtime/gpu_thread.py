@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import faulthandler
 import functools
+import gc
 import logging
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from runtime.cancellation import CancelFlag
-from runtime.cpu_threads import thread_count
+from runtime.cpu_threads import thread_count, wait_briefly
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.progress_relay import ProgressRelay
 
@@ -127,8 +128,10 @@ class GpuThread:
 
 def _prepare(life: contextlib.ExitStack, build_worker: Callable[[], RunsJobs]) -> RunsJobs:
     """Import torch and build the worker, both in the inference mode that lasts as long as `life`."""
+    wait_briefly()
     import torch
 
+    gc.freeze()  # torch's objects live as long as the process: a full collection need not visit them
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(thread_count())
     life.enter_context(torch.inference_mode())

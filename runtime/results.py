@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 
 from runtime.artifacts.store import ArtifactStore
 from runtime.attempt import Finished
@@ -22,15 +20,14 @@ def result_of(
     """The result of an attempt that has just ended."""
     data = {delivered.key: delivered.data for delivered in finished.delivered if delivered.data is not None}
     outputs = _Outputs(store, options, default_delivery, data)
-    texts = [_text_output(node_id, text) for node_id, text in finished.texts]
-    return _result(job_id, finished.outcome, outputs, texts)
+    return _result(job_id, finished.outcome, outputs)
 
 
 def recorded_result(
     record: JobRecord, store: ArtifactStore, options: OutputOptions, default_delivery: str
 ) -> JobResult:
     """The result of a job that the store holds, as it stands now, with links signed now."""
-    return _result(record.job_id, record, _Outputs(store, options, default_delivery, {}), [])
+    return _result(record.job_id, record, _Outputs(store, options, default_delivery, {}))
 
 
 def failed_result(job_id: str, error: ServerlessError) -> JobResult:
@@ -38,14 +35,14 @@ def failed_result(job_id: str, error: ServerlessError) -> JobResult:
     return JobResult(job_id=job_id, status="failed", error=Failure.of(error))
 
 
-def _result(job_id: str, outcome: Outcome, outputs: _Outputs, texts: Iterable[Output]) -> JobResult:
-    made = [outputs.output(stored) for stored in outcome.outputs]
+def _result(job_id: str, outcome: Outcome, outputs: _Outputs) -> JobResult:
+    made = tuple(map(outputs.output, outcome.outputs))
     return JobResult(
         job_id=job_id,
         status=outcome.status.value,
         engine=outcome.engine,
-        outputs=(*made, *texts),
-        timings_ms=Timings(**asdict(outcome.timings_ms)) if outcome.timings_ms else Timings(),
+        outputs=made,
+        timings_ms=Timings(**vars(outcome.timings_ms)) if outcome.timings_ms else Timings(),
         cached_nodes=outcome.cached_nodes,
         seed_used=outcome.seed_used,
         warnings=(*outcome.warnings, *outputs.warnings),
@@ -66,36 +63,25 @@ class _Outputs:
         self.warnings: list[str] = []
 
     def output(self, stored: StoredOutput) -> Output:
-        plain = Output(**asdict(stored))
+        if stored.kind == "text":
+            data = self._bytes(stored)
+            return Output(**vars(stored), text=None if data is None else data.decode())
         if self._as_base64:
-            return plain.model_copy(update={"data": self._base64(stored)})
+            data = self._bytes(stored)
+            return Output(**vars(stored), data=None if data is None else base64.b64encode(data).decode())
         signed = self._store.sign(stored.key, self._options.url_ttl_s, filename=stored.filename)
         if signed.warning and signed.warning not in self.warnings:
             self.warnings.append(signed.warning)
-        return plain.model_copy(update={"url": signed.url, "url_expires_at": utc_text(signed.expires_at)})
+        return Output(**vars(stored), url=signed.url, url_expires_at=utc_text(signed.expires_at))
 
-    def _base64(self, stored: StoredOutput) -> str | None:
+    def _bytes(self, stored: StoredOutput) -> bytes | None:
         data = self._data.get(stored.key)
         if data is None:
             data = self._store.get(stored.key)
         if data is None:
             self.warnings.append(f"{stored.filename} is not in the store any more")
-            return None
-        return base64.b64encode(data).decode()
-
-
-def _text_output(node_id: str, text: str) -> Output:
-    data = text.encode()
-    return Output(
-        node_id=node_id,
-        kind="text",
-        filename="",
-        text=text,
-        content_type="text/plain; charset=utf-8",
-        size_bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-    )
+        return data
 
 
 def _failure(error: JobError) -> Failure:
-    return Failure(**asdict(error))
+    return Failure(**vars(error))

@@ -369,6 +369,11 @@ def test_texts_are_outputs_too(run: Run) -> None:
     assert (output.kind, output.text, output.size_bytes) == ("text", "a cat", 5)
 
 
+def test_texts_come_back_with_the_same_job_too(run: Run) -> None:
+    results = [run({"1": node("Say", text="a cat")}, job_id="one") for _ in range(2)]
+    assert [result.outputs[0].text for result in results] == ["a cat", "a cat"]
+
+
 def test_what_is_left_out_of_a_graph_is_a_warning(run: Run) -> None:
     result = run({**GRAPH, "3": node("SaveImage", images=["9", 0], filename_prefix="x")})
     assert (result.status, len(result.outputs)) == ("completed", 1)

@@ -146,7 +146,7 @@ class Delivery:
 
     def _put(self, delivered: Delivered) -> Delivered:
         self._store.put(delivered.key, delivered.data or b"", delivered.content_type)
-        if self._keep_data:
+        if self._keep_data or delivered.kind == "text":
             return delivered
         return Delivered(**{**vars(delivered), "data": None})
 

@@ -87,7 +87,6 @@ class Execution:
     cached_nodes: tuple[str, ...]
     node_ms: Mapping[str, float]
     load_ms: float
-    texts: Sequence[tuple[str, str]] = ()
 
 
 class Engine(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ class SafetensorsFile:
         self._file.close()
         self._buffer = bytearray()
 
-    @property
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every tensor, by name."""
         return {name: entry.shape for name, entry in self.header.tensors.items()}

@@ -61,6 +61,18 @@ class JobContext:
         self._saved[node.id] = index + 1
         return index
 
+    def save_text(self, node: Node, text: str) -> None:
+        """Hand over a text that a node shows."""
+        output = FileOutput(
+            node_id=node.id,
+            index=self.next_index(node),
+            filename_prefix=node.class_type,
+            suffix=".txt",
+            kind="text",
+            data=text.encode("utf-8", "replace"),
+        )
+        self.run.sink.file(output)
+
 
 class OneNodeContext:
     """One node's side of it."""

@@ -77,7 +77,6 @@ class NativeEngine:
             cached_nodes=tuple(executor.cached_nodes),
             node_ms=executor.node_ms,
             load_ms=(self._models.load_seconds - load_before) * 1000,
-            texts=tuple(job.texts),
         )
 
     def free(self) -> None:

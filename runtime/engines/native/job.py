@@ -48,7 +48,6 @@ class Job:
         self._limits = limits
         self._free = free
         self._context = JobContext(run, graph, models, max_pixels=limits.max_pixels)
-        self.texts: list[tuple[str, str]] = []
 
     def node_type(self, class_type: str) -> NodeType:
         node_type = self._types.get(class_type)
@@ -72,7 +71,9 @@ class Job:
 
     def produced(self, node: Node, returned: Returned) -> None:
         for ui in returned.ui:
-            self.texts += [(node.id, _utf8(text)) for text in ui.get("text", ()) if isinstance(text, str)]
+            for text in ui.get("text", ()):
+                if isinstance(text, str):
+                    self._context.save_text(node, text)
         for values in returned.outputs:
             for value in values:
                 self._refuse_large(node, value)
@@ -102,10 +103,6 @@ class Job:
         if isinstance(type_, ModelFiles):
             return self._models.identity(type_.folder, name)
         return sha256_of(self._run.files.input_path(name))
-
-
-def _utf8(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 def fingerprint(node: Node, node_type: NodeType) -> Any:
