@@ -37,7 +37,7 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
     Nothing is connected to before the first job.
     """
     clock = clock or SystemClock()
-    artifacts = build_artifacts(settings)
+    artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)
     parts = Parts(
         engines=Engines({"native": lambda: build_native(settings)}, default=settings.engine),
@@ -94,19 +94,20 @@ def build_models(settings: Settings) -> ModelStore:
     )
 
 
-def build_artifacts(settings: Settings) -> ArtifactStore:
+def build_artifacts(settings: Settings, clock: Clock | None = None) -> ArtifactStore:
     """The bucket where one is named, else the folder."""
     bucket = settings.bucket
     if bucket is None:
         from runtime.artifacts.local import FolderArtifactStore
 
-        return FolderArtifactStore(settings.data_path / "artifacts", base_url=settings.public_url)
+        return FolderArtifactStore(settings.data_path / "artifacts", base_url=settings.public_url, clock=clock)
     from runtime.artifacts.s3 import S3ArtifactStore
 
     return S3ArtifactStore(
         bucket.name,
         access=_bucket_access(settings, bucket),
         public_endpoint_url=settings.s3_public_endpoint_url,
+        clock=clock,
     )
 
 

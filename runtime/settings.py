@@ -81,7 +81,11 @@ class Settings(BaseModel):
     max_steps: int = _from("MAX_STEPS", default=1_000, help="most sampling steps of one node", ge=1)
     max_file_size: int = _from("MAX_FILE_SIZE", default=100_000_000, help="most bytes of one input file", ge=1)
     cancel_grace_s: float = _from(
-        "CANCEL_GRACE_S", default=30, help="seconds that a cancelled job has to stop before the process ends", gt=0
+        "CANCEL_GRACE_S",
+        default=30,
+        help="seconds that a cancelled job has to stop before the process ends",
+        gt=0,
+        allow_inf_nan=False,
     )
     max_timeout_s: float = _from(
         "MAX_TIMEOUT_S", default=3600, help="longest timeout_s that a request may ask", gt=0, allow_inf_nan=False

@@ -7,8 +7,9 @@ import re
 import time
 from collections.abc import Mapping
 
-_UNSAFE = re.compile(r"[^\w.+=@()% -]", re.ASCII)
-_LONGEST = 100
+_UNSAFE = re.compile(r"[^\w.+=@()% -]")
+_UNSAFE_ID = re.compile(r"[^\w.+=@()% -]", re.ASCII)
+_LONGEST_BYTES = 100  # of a name's part: with node, index and counter it stays within a file system's 255
 
 
 class OutputNames:
@@ -43,10 +44,14 @@ class OutputNames:
 
 
 def clean_prefix(prefix: str) -> str:
-    """A prefix that stays in its folder: no climbing, no absolute path, only plain characters."""
+    """A prefix that stays in its folder: no climbing, no absolute path, only letters, digits and a few signs."""
     parts = [_UNSAFE.sub("_", part) for part in prefix.replace("\\", "/").split("/")]
     kept = [part for part in parts if part.strip(". ")]
-    return "/".join(part[:_LONGEST] for part in kept[-8:]) or "ComfyUI"
+    return "/".join(map(_cut, kept[-8:])) or "ComfyUI"
+
+
+def _cut(part: str) -> str:
+    return part.encode()[:_LONGEST_BYTES].decode(errors="ignore")
 
 
 def output_key(*, user: str, job_id: str, token: int, node_id: str, index: int, name: str) -> str:
@@ -57,5 +62,8 @@ def output_key(*, user: str, job_id: str, token: int, node_id: str, index: int, 
 
 def _plain(node_id: str) -> str:
     """The node id in plain characters; what had to be changed carries a hash, so that two ids stay two."""
-    kept = _UNSAFE.sub("-", node_id)[:_LONGEST]
-    return kept if kept == node_id else f"{kept[:60]}-{hashlib.sha256(node_id.encode()).hexdigest()[:12]}"
+    kept = _UNSAFE_ID.sub("-", node_id)[:_LONGEST_BYTES]
+    if kept == node_id:
+        return kept
+    digest = hashlib.sha256(node_id.encode(errors="surrogatepass")).hexdigest()
+    return f"{kept[:60]}-{digest[:12]}"

@@ -17,8 +17,10 @@ def place_outputs(result: JobResult, store: ArtifactStore, folder: Path) -> dict
     """Copy each output of `result` into `folder`, counting on where a name is taken; answers output key -> path."""
     placed = {}
     for output in result.outputs:
-        data = store.get(output.key) if output.key is not None and not output.temporary else None
-        if data is not None and output.key is not None:
+        if output.key is None or output.temporary or output.kind == "text":
+            continue
+        data = store.get(output.key)
+        if data is not None:
             placed[output.key] = _place(data, folder / output.subfolder, output)
     return placed
 
@@ -40,11 +42,26 @@ def _link(source: Path, folder: Path, name: str) -> Path:
     while True:
         target = folder / name
         try:
-            os.link(source, target)
+            _give_name(source, target)
         except FileExistsError:
             name = _next_name(name)
         else:
             return target
+
+
+def _give_name(source: Path, target: Path) -> None:
+    """Link `target` to the file. Where a file system has no links, take the name first and rename over it."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        target.touch(exist_ok=False)
+        try:
+            os.replace(source, target)
+        except OSError:
+            target.unlink()
+            raise
 
 
 def _next_name(name: str) -> str:

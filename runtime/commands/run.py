@@ -18,13 +18,14 @@ from runtime.cancellation import CancelFlag
 from runtime.commands.placing import place_outputs
 from runtime.commands.progress_line import ProgressLine
 from runtime.commands.report import report_lines
-from runtime.errors import InvalidRequest, ServerlessError, SettingsInvalid
+from runtime.errors import InvalidRequest, ServerlessError, SettingsInvalid, StorageUnavailable
 from runtime.gpu_thread import GpuThread
 from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.settings import Settings
 
 _REDRAW_S = 0.1
+_LONGEST_S = 86_400
 _STATUS_OF_CTRL_C = 130
 
 
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(arguments: argparse.Namespace) -> Settings:
     given = {"MODELS_PATH": arguments.models, "INPUT_PATH": arguments.input, "ENGINE": arguments.engine}
     settings = Settings.from_env({**os.environ, **{name: str(value) for name, value in given.items() if value}})
+    settings = settings.model_copy(update={"max_timeout_s": _LONGEST_S})  # who waits at the desk has Ctrl-C
     if arguments.models:  # the flag beats every variable that names the folder
         settings = settings.model_copy(update={"models_path": arguments.models})
     for name, folder in (("--models", arguments.models), ("--input", arguments.input)):
@@ -117,7 +119,7 @@ class _Session:
         if self._interrupted:  # looked at after the flag is there, so that no Ctrl-C falls between
             return None
         try:
-            request = JobRequest(workflow=_read(path), overrides=self._overrides, timeout_s=86400)
+            request = JobRequest(workflow=_read(path), overrides=self._overrides, timeout_s=_LONGEST_S)
         except InvalidRequest as exc:
             from runtime.results import failed_result
 
@@ -135,14 +137,24 @@ class _Session:
         line.clear()
         return result
 
-    def _tell(self, path: Path, result: JobResult) -> None:
+    def _place(self, result: JobResult) -> Mapping[str, Path]:
         from runtime.build import build_artifacts
 
-        placed = place_outputs(result, build_artifacts(self._settings), self._arguments.output)
+        try:
+            return place_outputs(result, build_artifacts(self._settings), self._arguments.output)
+        except OSError as exc:
+            raise StorageUnavailable(
+                f"--output is {str(self._arguments.output)!r} and cannot be written to: {exc.strerror}; "
+                "the results are in the store"
+            ) from exc
+
+    def _tell(self, path: Path, result: JobResult) -> None:
+        placed = self._place(result)
         if self._arguments.json:
             print(json.dumps(_with_paths(result.to_wire(), placed)), flush=True)
             return
-        for text in report_lines(path.name, result, placed):
+        serve = None if self._settings.bucket else f"{sys.argv[0]} serve"
+        for text in report_lines(path.name, result, placed, serve):
             print(text, flush=True)
 
 

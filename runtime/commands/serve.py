@@ -34,7 +34,11 @@ def main(words: Sequence[str]) -> int:
     except OSError as exc:
         return _refuse(f"{arguments.host}:{arguments.port} cannot be listened on: {exc.strerror}")
     with server:
-        print(f"serving {settings.public_url}/files/ from {settings.data_path}; Ctrl-C ends it", file=sys.stderr)
+        print(f"serving {settings.data_path} on {server.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        if settings.public_url.rstrip("/") != server.url:
+            print(
+                f"links lead to {settings.public_url} (PUBLIC_URL), which must lead here", file=sys.stderr, flush=True
+            )
         _until_signalled()
     return 0
 

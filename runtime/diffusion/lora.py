@@ -1,18 +1,13 @@
-"""Low-rank changes of a model's weights (Hu et al. 2021, arXiv:2106.09685), applied without changing the model."""
+"""Low-rank changes of a model's weights (Hu et al. 2021, arXiv:2106.09685), as a file holds them."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from runtime.errors import ModelCorrupt
-
-Module = TypeVar("Module", bound=nn.Module)
 
 # How the tools that train LoRAs name the two factors behind a layer's name: (B, A) of W + B A.
 _FACTORS: tuple[tuple[str, str], ...] = (
@@ -23,6 +18,8 @@ _FACTORS: tuple[tuple[str, str], ...] = (
     (".lora.up.weight", ".lora.down.weight"),
     ("_lora.up.weight", "_lora.down.weight"),
 )
+_ALPHA = ".alpha"
+_MID = ".lora_mid.weight"
 _UNSUPPORTED = {
     ".dora_scale": "DoRA",
     ".hada_w1_a": "LoHa",
@@ -68,61 +65,36 @@ class Lora:
         for suffix, kind in _UNSUPPORTED.items():
             if name := next((name for name in tensors if name.endswith(suffix)), None):
                 raise ModelCorrupt(f"the tensor {name} is of a {kind}, expected a LoRA of two factors")
-        self.deltas = dict(_deltas(tensors))
+        self.deltas: Mapping[str, Delta] = dict(_deltas(tensors))
         if not self.deltas:
             raise ModelCorrupt(f"no LoRA: none of its {len(tensors)} tensors ends with {_FACTORS[0][0]} or the like")
+        self._unread = tuple(_unread(tensors, self.deltas))
 
-    def applied(
-        self, module: Module, layers: Mapping[str, str], strength: float, *, precision: torch.dtype | None = None
-    ) -> Module:
-        """A copy of `module` with the changes of `layers` (name in the file -> parameter) added, `strength` times.
-
-        All other weights are shared with `module`. Changed ones are rounded to `precision` where it is given, and kept
-        in the dtype that they had. Raises ModelCorrupt for a change that does not fit its weight.
-        """
-        changed = _sharing_copy(module)
-        for name, delta in self.deltas.items():
-            if name in layers:
-                weight = _weight(changed, layers[name], delta, strength, name)
-                _replace(changed, layers[name], weight if precision is None else weight.to(precision))
-        return changed
+    def unused(self, layers: Collection[str]) -> list[str]:
+        """What the file holds beyond changes of `layers`: other layers, and tensors that are part of no change."""
+        return [*(name for name in self.deltas if name not in layers), *self._unread]
 
 
-def _deltas(tensors: Mapping[str, Tensor]) -> Iterable[tuple[str, Delta]]:
+def _deltas(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Delta]]:
     for up, down in _FACTORS:
         for name in [name.removesuffix(up) for name in tensors if name.endswith(up)]:
             if name + down not in tensors:
                 raise ModelCorrupt(f"the LoRA has no tensor {name}{down} beside {name}{up}")
-            alpha = tensors.get(f"{name}.alpha")
+            alpha = tensors.get(name + _ALPHA)
             yield (
                 name,
                 Delta(
                     up=tensors[name + up],
                     down=tensors[name + down],
                     alpha=None if alpha is None else float(alpha),
-                    mid=tensors.get(f"{name}.lora_mid.weight"),
+                    mid=tensors.get(name + _MID),
                 ),
             )
 
 
-def _sharing_copy(module: Module) -> Module:
-    """A copy of the modules on the same weights."""
-    return copy.deepcopy(module, {id(weight): weight for weight in module.parameters()})
-
-
-def _weight(module: nn.Module, parameter: str, delta: Delta, strength: float, name: str) -> Tensor:
-    """The changed weight, float32."""
-    weight = module.get_parameter(parameter)
-    try:
-        change = delta.product(weight)
-    except RuntimeError as exc:
-        sizes = f"{list(delta.up.shape)} times {list(delta.down.shape)}"
-        raise ModelCorrupt(f"the LoRA's layer {name} is {sizes}, expected what gives {list(weight.shape)}") from exc
-    return weight.float() + change * (strength * delta.scale)
-
-
-def _replace(module: nn.Module, parameter: str, weight: Tensor) -> None:
-    """Put `weight` in the place of a parameter, in that one's dtype."""
-    path, _, leaf = parameter.rpartition(".")
-    old = module.get_parameter(parameter)
-    setattr(module.get_submodule(path), leaf, nn.Parameter(weight.to(old.dtype), requires_grad=False))
+def _unread(tensors: Mapping[str, Tensor], deltas: Collection[str]) -> Iterator[str]:
+    """The tensors that no change is made of."""
+    suffixes = (*(suffix for pair in _FACTORS for suffix in pair), _ALPHA, _MID)
+    for name in tensors:
+        if not any(name.endswith(suffix) and name.removesuffix(suffix) in deltas for suffix in suffixes):
+            yield name

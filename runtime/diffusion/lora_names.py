@@ -35,6 +35,8 @@ _DIFFUSERS_ENDS: Mapping[str, str] = {
     "out_conv": "conv_out",
 }
 
+_PROJECTION = "text_projection"  # stands beside the text model, not in it
+
 
 def unet_layers(unet: UNet) -> dict[str, str]:
     """The weights of `unet` by every name that a LoRA may give their layer."""
@@ -53,10 +55,11 @@ def clip_layers(model: nn.Module, *, key: str, number: int) -> dict[str, str]:
     layers: dict[str, str] = {}
     for parameter in _weights(model):
         path = parameter.removesuffix(".weight")
-        names = [f"lora_te{number}_text_model_{_flat(path)}", f"text_encoders.{key}.transformer.text_model.{path}"]
-        names += [f"text_encoder_{number}.text_model.{path}"]
+        path = path if path == _PROJECTION else f"text_model.{path}"
+        names = [f"lora_te{number}_{_flat(path)}", f"text_encoders.{key}.transformer.{path}"]
+        names += [f"text_encoder_{number}.{path}"]
         if number == 1:
-            names += [f"lora_te_text_model_{_flat(path)}", f"text_encoder.text_model.{path}"]
+            names += [f"lora_te_{_flat(path)}", f"text_encoder.{path}"]
         layers |= dict.fromkeys(names, parameter)
     return layers
 

@@ -12,6 +12,7 @@ from runtime.diffusion.family import AdmLayout, Family
 from runtime.diffusion.layers import size_bytes
 from runtime.diffusion.lora import Lora
 from runtime.diffusion.lora_names import unet_layers
+from runtime.diffusion.lora_stack import LoraStack
 from runtime.diffusion.prediction import Prediction
 from runtime.diffusion.unet import UNet
 
@@ -33,6 +34,8 @@ class DiffusionModel:
     dtype: torch.dtype
     cfg_rescale: float | None = None
     """How much of guided v is brought back to the deviation of the positive prompt's, 0..1; None to leave it."""
+    loras: LoraStack[UNet] | None = None
+    """What runs in the place of `unet`, where LoRAs are on it."""
 
     @property
     def latent_channels(self) -> int:
@@ -59,7 +62,12 @@ class DiffusionModel:
 
         Raises ModelCorrupt for a change that does not fit.
         """
-        return replace(self, unet=lora.applied(self.unet, unet_layers(self.unet), strength))
+        stack = LoraStack(self.unet) if self.loras is None else self.loras
+        return replace(self, loras=stack.with_lora(lora, self.lora_layers(), strength))
+
+    def lora_layers(self) -> dict[str, str]:
+        """The weights of the UNet by every name that a LoRA may give their layer."""
+        return unet_layers(self.unet)
 
     def denoise(
         self, x: Tensor, sigma: Tensor, context: Tensor, *, y: Tensor | None = None, concat: Tensor | None = None
@@ -72,7 +80,8 @@ class DiffusionModel:
         scaled = self.prediction.scale_input(x, sigma)
         if concat is not None:
             scaled = torch.cat((scaled, concat.to(scaled)), dim=1)
-        output = self.unet(
+        unet = self.unet if self.loras is None else self.loras.module
+        output = unet(
             scaled.to(self.device, self.dtype),
             self.prediction.timestep(sigma).to(self.device),
             context.to(self.device, self.dtype),

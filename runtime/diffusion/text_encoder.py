@@ -64,12 +64,11 @@ class TextEncoder:
     def with_lora(self, lora: Lora, strength: float) -> TextEncoder:
         """An encoder with the changes of `lora` added, `strength` times; it shares the weights that have none.
 
-        Changed weights are rounded to float16, in which ComfyUI keeps them. Raises ModelCorrupt for a change that does
-        not fit.
+        Raises ModelCorrupt for a change that does not fit.
         """
         derived = copy.copy(self)
         derived._towers = tuple(
-            Tower(lora.applied(tower.model, layers, strength, precision=torch.float16), tower.facts)
+            tower.with_lora(lora, layers, strength)
             for tower, layers in zip(self._towers, self.lora_layers(), strict=True)
         )
         return derived
@@ -77,7 +76,7 @@ class TextEncoder:
     def lora_layers(self) -> list[dict[str, str]]:
         """For each encoder, its weights by every name that a LoRA may give their layer."""
         return [
-            clip_layers(tower.model, key=tower.facts.key, number=number)
+            clip_layers(tower.base, key=tower.facts.key, number=number)
             for number, tower in enumerate(self._towers, start=1)
         ]
 
@@ -112,12 +111,7 @@ class TextEncoder:
 
     @property
     def size_bytes(self) -> int:
-        return sum(size_bytes(tower.model) for tower in self._towers)
-
-    def to(self, device: torch.device) -> None:
-        """Move the weights, also of every encoder that shares them."""
-        for tower in self._towers:
-            tower.model.to(device)
+        return sum(size_bytes(tower.base) for tower in self._towers)
 
     def _chunks(self, tower: Tower, text: str) -> list[Chunk]:
         find = partial(invert, embeddings=self._embeddings, key=tower.facts.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from runtime.diffusion.clip import ClipText
 from runtime.diffusion.clip_weights import load_clip
+from runtime.diffusion.lora import Lora
+from runtime.diffusion.lora_stack import LoraStack
 from runtime.diffusion.prompt import Chunk, Token, pack
 from runtime.diffusion.text_layouts import TowerFacts
 from runtime.diffusion.tokenizer import END_TOKEN
@@ -24,9 +27,9 @@ class Tower:
     """A CLIP and what its family takes from it."""
 
     def __init__(self, model: ClipText, facts: TowerFacts) -> None:
-        self.model = model
         self.facts = facts
         self._depth = _depth(model)
+        self._loras = LoraStack(model, precision=torch.float16)  # in which ComfyUI keeps changed weights
 
     @classmethod
     def from_tensors(
@@ -35,9 +38,25 @@ class Tower:
         """As `load_clip`."""
         return cls(load_clip(tensors, facts, device=device, dtype=dtype), facts)
 
+    def with_lora(self, lora: Lora, layers: Mapping[str, str], strength: float) -> Tower:
+        """A tower with a LoRA on top; as `LoraStack.with_lora`."""
+        derived = copy.copy(self)
+        derived._loras = self._loras.with_lora(lora, layers, strength)
+        return derived
+
+    @property
+    def base(self) -> ClipText:
+        """The transformer as it was loaded."""
+        return self._loras.base
+
+    @property
+    def model(self) -> ClipText:
+        """The transformer under the tower's LoRAs."""
+        return self._loras.module
+
     @property
     def device(self) -> torch.device:
-        return self.model.final_layer_norm.weight.device
+        return self.base.final_layer_norm.weight.device
 
     def encode(self, chunks: Sequence[Chunk], *, stop_at: int | None) -> tuple[Tensor, Tensor | None]:
         """(1, 77 * chunks, W) and the first chunk's pooled vector (1, P), float32 on the tower's device.

@@ -22,6 +22,7 @@ _MODULES = (
     "latent_math",
     "latent_transform",
     "loaders",
+    "loras",
     "mask",
     "mask_composite",
     "mask_shape",

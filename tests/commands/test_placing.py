@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,23 @@ def test_no_half_file_stays_where_writing_fails(
     def refuse(source: Path, target: Path) -> None:
         raise PermissionError(f"{target} cannot be made")
 
+    outputs = result(store, {"filename": "a.png"})
     monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(PermissionError):
-        place_outputs(result(store, {"filename": "a.png"}), store, tmp_path / "out")
+        place_outputs(outputs, store, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_file_system_without_links_gets_the_files_too(
+    store: FolderArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target).exists():
+            raise FileExistsError(target)
+        raise OSError(errno.ENOTSUP, "no links here")
+
+    outputs = result(store, {"filename": "a_00001_.png"})
+    monkeypatch.setattr(os, "link", refuse)
+    placed = [path for _ in range(2) for path in place_outputs(outputs, store, tmp_path / "out").values()]
+    assert [path.name for path in placed] == ["a_00001_.png", "a_00002_.png"]

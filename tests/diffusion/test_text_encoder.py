@@ -164,10 +164,3 @@ def test_sd2_without_its_projection_has_no_pooled_vector() -> None:
     cond, pooled = encoder.encode("a cat")
     assert pooled is None
     torch.testing.assert_close(cond, _encoder("sd2_mini").encode("a cat")[0])
-
-
-def test_moving_the_weights_moves_them_for_all_who_share_them() -> None:
-    encoder = TextEncoder.from_tensors(_tensors("sd1_mini"), Family.SD1, device=CPU, dtype=torch.float16)
-    derived = encoder.with_clip_skip(-2)
-    derived.to(torch.device("meta"))
-    assert encoder.device == torch.device("meta")

@@ -1,7 +1,7 @@
 """Write small model files with the tensor layout of real ones.
 
 Each has the key names and topology of its family (SD 1.x, SD 1.x inpainting, SD 2.x, SDXL base, SDXL refiner, a bare
-VAE) at a fraction of the width. Weights are drawn from a generator seeded by the tensor's name, so a file is
+VAE, LoRAs) at a fraction of the width. Weights are drawn from a generator seeded by the tensor's name, so a file is
 the same on every machine. `shapes.json` maps file -> tensor name -> shape; `VARIANTS` adds the files that differ from
 one of those in a tensor or two.
 
@@ -25,7 +25,12 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 
 HERE = Path(__file__).parent
-FOLDERS = {"vae_mini": "vae"}
+FOLDERS = {
+    "vae_mini": "vae",
+    "sd1_lora_mini": "loras",
+    "sd1_lora_diffusers_mini": "loras",
+    "sdxl_lora_mini": "loras",
+}
 CHECKPOINTS = "checkpoints"
 
 
@@ -66,6 +71,8 @@ def _drawn(name: str, shape: tuple[int, ...]) -> Array:
         return np.cumprod(1 - betas).astype(np.float32)
     if name.endswith("logit_scale"):
         return np.array(4.6052, dtype=np.float16)
+    if name.endswith(".alpha"):
+        return np.array(2.0, dtype=np.float16)
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
     noise = np.random.Generator(np.random.Philox(seed)).standard_normal(shape, dtype=np.float32)
     return _scaled(name, noise).astype(np.float16)
@@ -109,7 +116,7 @@ def write_checkpoints(directory: Path) -> list[Path]:
 
 
 def write_tree(directory: Path) -> list[Path]:
-    """Write every file into the sub-folder of its kind: `checkpoints` or `vae`."""
+    """Write every file into the sub-folder of its kind: `checkpoints`, `vae` or `loras`."""
     return [write(name, directory / FOLDERS.get(name, CHECKPOINTS)) for name in file_names()]
 
 
@@ -123,7 +130,7 @@ def main() -> None:
     """Write the files and print each one's size and digest."""
     parser = argparse.ArgumentParser(description="Write the mini model files that the parity cases load.")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--tree", action="store_true", help="one sub-folder a kind: checkpoints/, vae/")
+    parser.add_argument("--tree", action="store_true", help="one sub-folder a kind: checkpoints/, vae/, loras/")
     arguments = parser.parse_args()
     for path in (write_tree if arguments.tree else write_checkpoints)(arguments.directory):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,93 @@
+"""A module under any number of LoRAs, which share the weights that none of them changes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from runtime.diffusion.lora import Delta, Lora
+from runtime.errors import ModelCorrupt
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Change:
+    """What one LoRA does to one weight."""
+
+    delta: Delta
+    strength: float
+
+    def added(self, weight: Tensor) -> Tensor:
+        """The float32 `weight` with the change."""
+        return weight + self.delta.product(weight) * (self.strength * self.delta.scale)
+
+
+class LoraStack(Generic[Module]):
+    """`base` and the LoRAs on it. Their weights are made when `module` is first asked for.
+
+    So a stack that only carries another one never takes memory. Changes of one weight are added up in float32 and
+    rounded once: to `precision` where it is given, then to the dtype that the weight has in `base`.
+    """
+
+    def __init__(self, base: Module, *, precision: torch.dtype | None = None) -> None:
+        self.base = base
+        self._precision = precision
+        self._changes: Mapping[str, Sequence[_Change]] = {}
+
+    def with_lora(self, lora: Lora, layers: Mapping[str, str], strength: float) -> LoraStack[Module]:
+        """A stack with the changes of `layers` (name in the file -> parameter) on top, `strength` times.
+
+        Raises ModelCorrupt for a change that does not fit its weight.
+        """
+        changes = {parameter: list(below) for parameter, below in self._changes.items()}
+        for name, delta in lora.deltas.items():
+            if name in layers:
+                _check_fit(name, delta, self.base.get_parameter(layers[name]))
+                changes.setdefault(layers[name], []).append(_Change(delta=delta, strength=strength))
+        stack = LoraStack(self.base, precision=self._precision)
+        stack._changes = changes
+        return stack
+
+    @cached_property
+    def module(self) -> Module:
+        """`base` itself where nothing changes it, otherwise a copy that shares every unchanged weight with it."""
+        if not self._changes:
+            return self.base
+        changed = _sharing_copy(self.base)
+        for parameter, changes in self._changes.items():
+            _replace(changed, parameter, self._weight(parameter, changes))
+        return changed
+
+    def _weight(self, parameter: str, changes: Sequence[_Change]) -> Tensor:
+        weight = self.base.get_parameter(parameter).detach().float()
+        for change in changes:
+            weight = change.added(weight)
+        return weight if self._precision is None else weight.to(self._precision)
+
+
+def _check_fit(name: str, delta: Delta, weight: Tensor) -> None:
+    """Multiply shapes alone: the meta device has no numbers."""
+    try:
+        delta.product(weight.to("meta"))
+    except RuntimeError as exc:
+        sizes = f"{list(delta.up.shape)} times {list(delta.down.shape)}"
+        raise ModelCorrupt(f"the LoRA's layer {name} is {sizes}, expected what gives {list(weight.shape)}") from exc
+
+
+def _sharing_copy(module: Module) -> Module:
+    """A copy of the modules on the same weights."""
+    return copy.deepcopy(module, {id(weight): weight for weight in module.parameters()})
+
+
+def _replace(module: nn.Module, parameter: str, weight: Tensor) -> None:
+    """Put `weight` in the place of a parameter, in that one's dtype."""
+    path, _, leaf = parameter.rpartition(".")
+    old = module.get_parameter(parameter)
+    setattr(module.get_submodule(path), leaf, nn.Parameter(weight.to(old.dtype), requires_grad=False))

@@ -1,0 +1,84 @@
+"""`comfyui-serverless serve`, as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from runtime.artifacts.local import FolderArtifactStore
+
+Start = Callable[..., "subprocess.Popen[str]"]
+_CODE = "import sys; from comfyui_serverless.command import main; sys.exit(main())"
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        free: int = taken.getsockname()[1]
+        return free
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def serve(port: int, **env: str) -> subprocess.Popen[str]:
+        env = {**os.environ, "STORAGE_BASE_PATH": str(tmp_path), "PUBLIC_URL": f"http://127.0.0.1:{port}", **env}
+        command = [sys.executable, "-c", _CODE, "serve", "--port", str(port)]
+        started.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield serve
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+def test_it_answers_the_links_of_the_store_until_it_is_told_to_end(start: Start, port: int, tmp_path: Path) -> None:
+    store = FolderArtifactStore(tmp_path / "artifacts", base_url=f"http://127.0.0.1:{port}")
+    store.put("a.png", b"picture", "image/png")
+    process = start(port)
+    assert f"http://127.0.0.1:{port}" in said(process)
+    assert httpx.get(store.sign("a.png", 60).url).content == b"picture"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+def test_it_says_where_links_lead_when_that_is_elsewhere(start: Start, port: int) -> None:
+    process = start(port, PUBLIC_URL="https://pictures.example.com")
+    assert "on http://127.0.0.1" in said(process)
+    assert "https://pictures.example.com (PUBLIC_URL)" in said(process)
+
+
+def test_a_port_that_is_taken_is_named(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = start(taken.getsockname()[1])
+        assert process.wait(20) == 2
+    assert "cannot be listened on" in said(process)
+
+
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [({"S3_BUCKET": "pictures"}, "the bucket 'pictures'"), ({"MAX_STEPS": "many"}, "MAX_STEPS")],
+    ids=["a bucket", "a bad setting"],
+)
+def test_where_there_is_nothing_to_serve_it_says_why(start: Start, port: int, env: dict[str, str], reason: str) -> None:
+    process = start(port, **env)
+    assert process.wait(20) == 2
+    assert reason in said(process)
