@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -46,8 +47,19 @@ class Delta:
     def scale(self) -> float:
         return 1.0 if self.alpha is None else self.alpha / self.down.shape[0]
 
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether the factors can be multiplied, and give as many numbers as a weight of `shape` has."""
+        if min(self.up.ndim, self.down.ndim) < 2 or 0 in self.down.shape:
+            return False
+        rank, columns = self.down.shape[0], math.prod(self.down.shape[1:])
+        if self.mid is not None:
+            if self.mid.ndim < 3 or (self.mid.shape[1], self.down.shape[1]) != (rank, columns):
+                return False
+            rank, columns = self.mid.shape[0], columns * math.prod(self.mid.shape[2:])
+        return math.prod(self.up.shape[1:]) == rank and self.up.shape[0] * columns == math.prod(shape)
+
     def product(self, like: Tensor) -> Tensor:
-        """The change in the shape of the weight `like`, float32 on its device, not scaled. Raises RuntimeError."""
+        """The change in the shape of the weight `like`, which it `fits`, float32 on its device, not scaled."""
         up, down = self.up.to(like.device).float(), self.down.to(like.device).float()
         if self.mid is not None:
             inner = self.mid.to(like.device).float().transpose(0, 1)  # (r, r', k, k), as (r, r' k k) below

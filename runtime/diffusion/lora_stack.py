@@ -73,12 +73,9 @@ class LoraStack(Generic[Module]):
 
 
 def _check_fit(name: str, delta: Delta, weight: Tensor) -> None:
-    """Multiply shapes alone: the meta device has no numbers."""
-    try:
-        delta.product(weight.to("meta"))
-    except RuntimeError as exc:
+    if not delta.fits(weight.shape):
         sizes = f"{list(delta.up.shape)} times {list(delta.down.shape)}"
-        raise ModelCorrupt(f"the LoRA's layer {name} is {sizes}, expected what gives {list(weight.shape)}") from exc
+        raise ModelCorrupt(f"the LoRA's layer {name} is {sizes}, expected what gives {list(weight.shape)}")
 
 
 def _sharing_copy(module: Module) -> Module:

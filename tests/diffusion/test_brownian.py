@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ LATENT = torch.zeros(1, 4, 64, 64)
 
 
 def increment(noise: BrownianNoise, sigma: float, sigma_next: float) -> Tensor:
-    return noise(torch.tensor(sigma), torch.tensor(sigma_next)) * abs(sigma_next - sigma) ** 0.5
+    return noise(torch.tensor(sigma), torch.tensor(sigma_next)) * math.sqrt(abs(sigma_next - sigma))
 
 
 def test_two_small_steps_make_one_large_step() -> None:

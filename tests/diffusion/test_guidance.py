@@ -18,7 +18,7 @@ def saying(value: float, **options: Any) -> Conditioning:
 
 
 def only(seen: Tensor) -> float:
-    (value,) = seen.unique().tolist()
+    (value,) = set(seen.flatten().tolist())
     return float(value)
 
 

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from runtime.diffusion.lora import Lora
+from runtime.diffusion.lora import Delta, Lora
 from runtime.errors import ModelCorrupt
 
 UP = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])  # (3, r)
 DOWN = torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 0.0, 0.0]])  # (r, 4)
 
 
-def _lora(prefix: str = "layer", **more: Tensor) -> dict[str, Tensor]:
-    tensors = {f"{prefix}.lora_up.weight": UP, f"{prefix}.lora_down.weight": DOWN}
-    return tensors | {f"{prefix}.{name}": tensor for name, tensor in more.items()}
+def _lora(**more: Tensor) -> dict[str, Tensor]:
+    tensors = {"layer.lora_up.weight": UP, "layer.lora_down.weight": DOWN}
+    return tensors | {f"layer.{name}": tensor for name, tensor in more.items()}
 
 
 def _product(tensors: dict[str, Tensor], shape: tuple[int, ...] = (3, 4), dtype: torch.dtype = torch.float32) -> Tensor:
@@ -39,9 +39,9 @@ def test_the_two_factors_are_multiplied_whatever_they_are_called(up: str, down: 
     torch.testing.assert_close(_product({f"layer{up}": UP, f"layer{down}": DOWN}), UP @ DOWN)
 
 
-@pytest.mark.parametrize(("more", "scale"), [({}, 1.0), ({"alpha": torch.tensor(3.0)}, 1.5)], ids=["none", "alpha"])
-def test_alpha_is_divided_by_the_rank(more: dict[str, Tensor], scale: float) -> None:
-    assert Lora(_lora(**more)).deltas["layer"].scale == scale
+def test_alpha_is_divided_by_the_rank() -> None:
+    assert Lora(_lora()).deltas["layer"].scale == 1.0
+    assert Lora(_lora(alpha=torch.tensor(3.0))).deltas["layer"].scale == 1.5
 
 
 def test_factors_in_half_precision_are_multiplied_in_full() -> None:
@@ -61,6 +61,29 @@ def test_a_kernel_may_stand_between_the_factors_of_a_convolution() -> None:
     tensors = {"layer.lora_up.weight": up, "layer.lora_down.weight": down, "layer.lora_mid.weight": mid}
     expected = torch.einsum("or,rshw,si->oihw", up[:, :, 0, 0], mid, down[:, :, 0, 0])
     torch.testing.assert_close(_product(tensors, (3, 4, 3, 3)), expected)
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "mid", "weight", "fits"),
+    [
+        pytest.param((3, 2), (2, 4), None, (3, 4), True, id="linear"),
+        pytest.param((3, 2), (2, 4), None, (4, 4), False, id="another weight"),
+        pytest.param((3, 2), (1, 4), None, (3, 4), False, id="ranks differ"),
+        pytest.param((3,), (1, 4), None, (3, 4), False, id="no matrix"),
+        pytest.param((3, 0), (0, 4), None, (3, 4), False, id="rank 0"),
+        pytest.param((3, 2, 1, 1), (2, 4, 3, 3), None, (3, 4, 3, 3), True, id="convolution"),
+        pytest.param((3, 2, 1, 1), (5, 4, 1, 1), (2, 5, 3, 3), (3, 4, 3, 3), True, id="kernel between"),
+        pytest.param((3, 2, 1, 1), (5, 4, 1, 1), (5, 2, 3, 3), (3, 4, 3, 3), False, id="kernel of other ranks"),
+        pytest.param((3, 2, 1, 1), (2, 4, 3, 3), (2, 2, 3, 3), (3, 4, 3, 3), False, id="two kernels"),
+    ],
+)
+def test_factors_fit_a_weight_of_their_product_size(
+    up: tuple[int, ...], down: tuple[int, ...], mid: tuple[int, ...] | None, weight: tuple[int, ...], fits: bool
+) -> None:
+    delta = Delta(up=torch.zeros(up), down=torch.zeros(down), mid=None if mid is None else torch.zeros(mid))
+    assert delta.fits(weight) is fits
+    if fits:
+        assert delta.product(torch.empty(weight)).shape == weight
 
 
 @pytest.mark.parametrize(

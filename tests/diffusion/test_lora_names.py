@@ -114,3 +114,11 @@ def test_a_text_encoder_is_told_by_its_number_and_the_first_needs_none(number: i
     assert names <= set(layers)
     assert set(layers.values()) == {"proj.weight"}
     assert ("lora_te_text_model_proj" in layers) is (number == 1)
+
+
+def test_the_text_projection_stands_beside_the_text_model() -> None:
+    model = torch.nn.Module()
+    model.text_projection = torch.nn.Linear(2, 2)
+    layers = clip_layers(model, key="clip_g", number=2)
+    assert "text_encoders.clip_g.transformer.text_projection" in layers
+    assert layers["lora_te2_text_projection"] == "text_projection.weight"

@@ -80,7 +80,7 @@ def test_a_stack_is_rounded_once_to_the_dtype_of_its_weights() -> None:
     two = Two().half()
     with torch.no_grad():
         two.first.weight.fill_(1.0)
-    small = 2.0**-12  # half of what float16 can add to 1.5, and a quarter of what it can add to 1
+    small = 2.0**-12  # a quarter of the step that follows 1 in float16
     stack = LoraStack(two)
     for _ in range(4):
         stack = stack.with_lora(_lora(scale=small), LAYERS, 1.0)

@@ -38,3 +38,10 @@ def test_the_vae_file_has_bare_names(mini_models: Path) -> None:
     names = load_file(mini_models / "vae" / "vae_mini.safetensors").keys()
     assert "encoder.conv_in.weight" in names
     assert not any(name.startswith("first_stage_model.") for name in names)
+
+
+def test_the_loras_stand_in_a_folder_of_their_own(mini_models: Path) -> None:
+    loras = {path.stem: load_file(path) for path in (mini_models / "loras").iterdir()}
+    assert sorted(loras) == ["sd1_lora_diffusers_mini", "sd1_lora_mini", "sdxl_lora_mini"]
+    ranks = {len(tensor) for lora in loras.values() for name, tensor in lora.items() if ".lora_down." in name}
+    assert ranks == {4}
