@@ -11,7 +11,7 @@ import weakref
 from collections import UserDict
 from typing import Any
 
-from runtime.errors import InvalidRequest
+from runtime.errors import DeviceLost, InvalidRequest
 from runtime.fitness import fit_worker
 from runtime.gpu_thread import GpuThread
 from runtime.progress import Progress, ProgressSink
@@ -23,7 +23,10 @@ RESULT_LIMIT_BYTES = 20_000_000  # RunPod refuses a larger result with 400 Bad R
 
 
 async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool) -> dict[str, Any]:
-    """Run one job, under RunPod's own id where the client chose none. Whatever goes wrong is an error result."""
+    """Run one job, under RunPod's own id where the client chose none. Whatever goes wrong is an error result.
+
+    A worker whose GPU is lost asks for another in its place.
+    """
     try:
         request, warnings = JobRequest.parse(event.get("input"), strict=False)
         job_id = request.job_id or (None if event["id"] == "local_test" else event["id"])
@@ -31,7 +34,8 @@ async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool)
         wire = to_runpod(result.model_copy(update={"warnings": (*warnings, *result.warnings)}).to_wire())
     except InvalidRequest as error:
         wire = to_runpod(failed_result(event["id"], error).to_wire())
-    return wire | ({"refresh_worker": True} if refresh_worker else {})
+    is_broken = wire.get("error_detail", {}).get("code") == DeviceLost.code
+    return wire | ({"refresh_worker": True} if refresh_worker or is_broken else {})
 
 
 def to_runpod(wire: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.artifacts.delivery import Delivered, Delivery, Place
 from runtime.cancellation import CancelFlag
-from runtime.errors import Cancelled, InvalidRequest, ServerlessError, TimedOut
+from runtime.errors import Cancelled, GraphRejected, InvalidRequest, ServerlessError, TimedOut
 from runtime.graph.overrides import apply_overrides, seeds_of
 from runtime.graph.workflow import Graph, parse_workflow
 from runtime.inputs import fetch_inputs
@@ -120,9 +120,16 @@ class Attempt:
         workflow: Any = self.request.workflow
         if isinstance(workflow, str):
             workflow = _loads(workflow)
+        self._refuse_many_nodes(workflow)
         if self.request.overrides and isinstance(workflow, Mapping):
             workflow = apply_overrides(workflow, self.request.overrides)
         return parse_workflow(workflow)
+
+    def _refuse_many_nodes(self, workflow: Any) -> None:
+        """Before each of them is looked at."""
+        limit = self._parts.max_nodes
+        if isinstance(workflow, Mapping) and len(workflow) > limit:
+            raise GraphRejected(f"the workflow has {len(workflow)} nodes; this deployment takes {limit} (MAX_NODES)")
 
     def _api_key(self) -> str | None:
         given = self.request.comfy_org_api_key

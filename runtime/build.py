@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from runtime.aws import AwsAccess, client_config
@@ -11,6 +12,7 @@ from runtime.bucket import Bucket
 from runtime.clock import Clock, SystemClock
 from runtime.engines.choice import Engines
 from runtime.engines.limits import GraphLimits
+from runtime.errors import SettingsInvalid
 from runtime.fetch.access import S3Access, WebAccess
 from runtime.heartbeat import Heartbeat
 from runtime.ids import new_worker_id
@@ -34,9 +36,12 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
     """A worker with the stores and engines that the settings name.
 
     `delivery` is how outputs come back where a request does not say: `url` or `base64`; a bucket always means `url`.
-    Nothing is connected to before the first job.
+    Nothing is connected to before the first job. Raises SettingsInvalid for a device or a library that is not here.
     """
     clock = clock or SystemClock()
+    _require_boto3(settings)
+    if settings.device.startswith("cuda"):
+        _device(settings.device)
     artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)
     parts = Parts(
@@ -55,6 +60,8 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
         workspace_root=settings.workspace_path,
         shared_inputs=[settings.input_path] if settings.input_path else [],
         max_timeout_s=settings.max_timeout_s,
+        max_request_bytes=settings.max_request_size,
+        max_nodes=settings.max_nodes,
         comfy_org_api_key=settings.comfy_org_api_key.get_secret_value() if settings.comfy_org_api_key else None,
     )
     return Worker(parts)
@@ -148,12 +155,24 @@ def _s3_access(settings: Settings) -> S3Access | None:
     )
 
 
+def _require_boto3(settings: Settings) -> None:
+    named = [
+        name for name, value in (("S3_BUCKET", settings.bucket), ("DYNAMODB_TABLE", settings.dynamodb_table)) if value
+    ]
+    if named and find_spec("boto3") is None:
+        raise SettingsInvalid(f"{' and '.join(named)} needs boto3, which is not installed: pip install -e '.[aws]'")
+
+
 def _device(name: str) -> torch.device:
     import torch
 
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise SettingsInvalid(f"DEVICE is {name!r}; torch {torch.__version__} finds {count} GPUs here")
+    return device
 
 
 def _dtype(name: str) -> torch.dtype | None:

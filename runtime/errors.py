@@ -12,6 +12,7 @@ ServerlessError
 │   ├── InputUnreachable  input_unreachable   retryable
 │   └── InputRejected     input_rejected
 ├── OutOfMemory           out_of_memory       retryable
+├── DeviceLost            device_lost         retryable
 ├── NodeFailed            node_failed
 ├── Cancelled             cancelled
 ├── TimedOut              timed_out
@@ -24,8 +25,15 @@ ServerlessError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
 
 
 class ServerlessError(Exception):
@@ -41,6 +49,7 @@ class ServerlessError(Exception):
         node_id: str | None = None,
         node_errors: Mapping[str, Any] | None = None,
     ) -> None:
+        message = _CONTROL.sub(_escaped, message)  # a name out of a request shall forge no line of a log
         message = message.encode(errors="backslashreplace").decode()  # a file's name may be no UTF-8; the wire is
         super().__init__(message)
         self.message = message
@@ -109,6 +118,13 @@ class OutOfMemory(ServerlessError):
     """The graph needed more memory than the device has, also after everything else was freed."""
 
     code = "out_of_memory"
+    retryable = True
+
+
+class DeviceLost(ServerlessError):
+    """The GPU failed in a way that only a new process recovers from: this worker must take no further job."""
+
+    code = "device_lost"
     retryable = True
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from runtime.cancellation import CancelFlag
-from runtime.errors import InputError, InputRejected, InputUnreachable, ServerlessError
+from runtime.errors import InputError, InputRejected, InputUnreachable, ServerlessError, StorageUnavailable
 from runtime.fetch.access import S3Access, WebAccess
 from runtime.fetch.base64_text import write_base64
 from runtime.fetch.sink import ByteBudget, Sink
@@ -62,7 +63,8 @@ def fetch_inputs(
     """Write every file of `images` into the workspace's input folder under its own name.
 
     Base64 is decoded at once, addresses are fetched side by side; the first failure ends the others. Raises
-    InputRejected or InputUnreachable naming the entry, and what `cancel` raises within a fraction of a second.
+    InputRejected or InputUnreachable naming the entry, StorageUnavailable where there is no room to write them, and
+    what `cancel` raises within a fraction of a second.
     With `s3` None no `s3://` address is read.
     """
     if not images:
@@ -70,7 +72,8 @@ def fetch_inputs(
     limits = limits or InputLimits()
     if len(images) > limits.files:
         raise InputRejected(f"images has {len(images)} entries, expected at most {limits.files}")
-    entries = [_entry(index, image, workspace) for index, image in enumerate(images)]
+    with _full_disk_translated():
+        entries = [_entry(index, image, workspace) for index, image in enumerate(images)]
     fetch = _Fetch(cancel=cancel, limits=limits, web=web or WebAccess(), s3=s3)
     for entry in entries:
         if entry.scheme is None:
@@ -93,6 +96,16 @@ def _scheme(text: str) -> str | None:
     found = _SCHEME.match(text[:64])
     scheme = found[1].lower() if found else None
     return None if scheme == "data" else scheme
+
+
+@contextmanager
+def _full_disk_translated() -> Iterator[None]:
+    """What the file system says as StorageUnavailable: a retry, elsewhere or later, may find room."""
+    try:
+        yield
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise StorageUnavailable(f"the job's folder for input files cannot be written to: {reason}") from exc
 
 
 class _Fetch:
@@ -130,7 +143,7 @@ class _Fetch:
     def _transfer(self, entry: _Entry) -> None:
         check = self._checker()
         check()
-        with entry.path.open("wb") as file:
+        with _full_disk_translated(), entry.path.open("wb") as file:
             sink = Sink(file, limit_bytes=self._limits.file_bytes, budget=self._budget, check=check)
             self._read(entry, sink)
         if sink.size_bytes == 0:

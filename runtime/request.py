@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,10 @@ from runtime.errors import InvalidRequest
 
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Event = Literal["completed", "failed", "progress"]
+PngKeyword = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,77}[!-~])?$")]
+"""The name of a PNG's text chunk: 1 to 79 characters (PNG, third edition, 11.3.3.2), here of ASCII's."""
 _MOST_SHOWN = 10
+_LONGEST_SHOWN = 100
 
 
 class _Part(BaseModel):
@@ -57,7 +61,7 @@ class JobRequest(_Part):
     max_attempts: int = Field(default=2, ge=1, le=10)
     webhook: Webhook | None = None
     engine: Literal["auto", "native", "comfyui"] | None = None
-    extra_pnginfo: dict[str, Any] = Field(default={}, repr=False)
+    extra_pnginfo: dict[PngKeyword, Any] = Field(default={}, max_length=64, repr=False)
     comfy_org_api_key: SecretStr | None = Field(default=None, exclude=True)
 
     @model_validator(mode="before")
@@ -132,14 +136,18 @@ def _explain(error: Any) -> str:
 
 
 def _path(loc: Sequence[int | str]) -> str:
-    return ".".join(map(str, loc))[:200]
+    """The place of a value; names in it are the client's, and pydantic's own begin with a bracket."""
+    return ".".join(str(part) for part in loc if part != "[key]")[:200] or "input"
 
 
 def _is_secret(loc: Sequence[int | str]) -> bool:
     """Whether the value may hold a key, or an address that opens something: these are never shown."""
-    return "key" in _path(loc) or (loc[0] in ("images", "webhook") and loc[-1] not in ("name", "events"))
+    return not loc or "key" in _path(loc) or (loc[0] in ("images", "webhook") and loc[-1] not in ("name", "events"))
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}... ({len(text)} characters)"
+    """The value as a message shows it, at a cost that does not grow with it."""
+    if isinstance(value, str) and len(value) > _LONGEST_SHOWN:
+        return f"{value[:_LONGEST_SHOWN]!r}... ({len(value)} characters)"
+    text = reprlib.repr(value) if isinstance(value, Mapping | list | tuple | int) else repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

@@ -38,7 +38,10 @@ class Settings(BaseModel):
         "LOG_LEVEL", default="INFO", help="the least severe lines that are logged"
     )
     tenant: str = _from(
-        "TENANT", default="default", help="whose jobs a direct invocation runs", pattern=r"^[A-Za-z0-9_-]{1,64}$"
+        "TENANT",
+        default="default",
+        help="whose jobs a direct invocation runs: letters, digits, _ and -",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
     )
 
     engine: Literal["auto", "native", "comfyui"] = _from(
@@ -76,9 +79,14 @@ class Settings(BaseModel):
     )
 
     max_nodes: int = _from("MAX_NODES", default=20_000, help="most nodes of one workflow", ge=1)
-    max_pixels: int = _from("MAX_PIXELS", default=100_000_000, help="most pixels of one picture", ge=64)
+    max_pixels: int = _from(
+        "MAX_PIXELS", default=100_000_000, help="most pixels of one picture, and of one batch together", ge=64
+    )
     max_batch: int = _from("MAX_BATCH", default=256, help="largest batch_size of one node", ge=1)
     max_steps: int = _from("MAX_STEPS", default=1_000, help="most sampling steps of one node", ge=1)
+    max_request_size: int = _from(
+        "MAX_REQUEST_SIZE", default=20_000_000, help="most bytes of one request, its input files apart", ge=1
+    )
     max_file_size: int = _from("MAX_FILE_SIZE", default=100_000_000, help="most bytes of one input file", ge=1)
     cancel_grace_s: float = _from(
         "CANCEL_GRACE_S",
@@ -144,6 +152,10 @@ class Settings(BaseModel):
         return find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
 
     def _refuse_unsafe(self) -> None:
+        if self.native_nodes_path is not None and not self.native_nodes_path.is_dir():
+            raise SettingsInvalid(f"NATIVE_NODES_PATH is {str(self.native_nodes_path)!r}; expected a folder")
+        if not self.public_url.startswith(("http://", "https://")):
+            raise SettingsInvalid(f"PUBLIC_URL is {self.public_url!r}; expected http://HOST or https://HOST")
         find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
         if self.allow_private_urls and self.environment == "production":
             raise SettingsInvalid("ALLOW_PRIVATE_URLS is on in production; it is for development alone")
@@ -152,6 +164,9 @@ class Settings(BaseModel):
 def _explain(error: Any) -> str:
     variable = ".".join(map(str, error["loc"]))
     value = "" if "SECRET" in variable or "KEY" in variable else f" is {error['input']!r}"
+    if error["type"] == "string_pattern_mismatch":
+        expected = {name: help for names, help, _ in variables() for name in names.split(" or ")}
+        return f"{variable}{value}; expected {expected.get(variable, error['msg'])}"
     return f"{variable}{value}: {error['msg']}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.artifacts.store import ArtifactStore
@@ -24,6 +24,7 @@ from runtime.jobs.record import JobFacts, JobRecord
 from runtime.jobs.store import JobStore
 from runtime.progress import Progress, ProgressSink, ignore_progress
 from runtime.request import JobRequest
+from runtime.request_size import refuse_large
 from runtime.result import JobResult
 from runtime.results import failed_result, recorded_result, result_of
 
@@ -49,7 +50,9 @@ class Parts:
     workspace_root: Path | None
     shared_inputs: Sequence[Path]
     max_timeout_s: float
-    comfy_org_api_key: str | None
+    max_request_bytes: int
+    max_nodes: int
+    comfy_org_api_key: str | None = field(repr=False)
 
 
 class Worker:
@@ -79,6 +82,9 @@ class Worker:
             return self._run_claimed(request, claim, cancel or CancelFlag(), on_progress)
         except ServerlessError as exc:
             return failed_result(job_id, exc)
+        except Exception as exc:  # a store's own defect: whoever asked shall hear of it, and the worker serve the next
+            _log.exception("job %s failed", job_id)
+            return failed_result(job_id, Internal(f"{type(exc).__name__}: {exc}"))
 
     def prepare(self) -> None:
         """Build what the first job would build: the stores' connections and the native engine."""
@@ -93,6 +99,7 @@ class Worker:
 
     def _facts(self, request: JobRequest, job_id: str) -> JobFacts:
         try:
+            refuse_large(request, self._parts.max_request_bytes)
             workflow_sha256 = sha256_of_json(request.workflow)
             request_hash = request_sha256(request, workflow_sha256)
         except (TypeError, ValueError, RecursionError) as exc:

@@ -13,6 +13,7 @@ from types import TracebackType
 
 from runtime.errors import InputRejected
 from runtime.file_names import safe_name, shown, split_annotation
+from runtime.near_names import near_names
 
 _log = logging.getLogger(__name__)
 _REMOVAL_ATTEMPTS = 3
@@ -128,9 +129,7 @@ class Workspace:
         return next((path for path in found if path is not None), None)
 
     def _near(self, name: str) -> str:
-        import difflib
-
-        near = difflib.get_close_matches(name, [found for kind in SUFFIXES for found in self.input_names(kind)])
+        near = near_names(name, [found for kind in SUFFIXES for found in self.input_names(kind)])
         return f"; near it: {', '.join(map(shown, near))}" if near else ""
 
 

@@ -17,7 +17,7 @@ CONCRETE = [each for each in of_tree() if each not in (errors.ModelError, errors
 
 def test_every_code_is_of_one_error_alone() -> None:
     codes = [each.code for each in CONCRETE]
-    assert len(codes) == len(set(codes)) == 16
+    assert len(codes) == len(set(codes)) == 17
 
 
 @pytest.mark.parametrize("error", of_tree(), ids=lambda error: error.__name__)
@@ -27,6 +27,12 @@ def test_every_error_is_drawn_in_the_tree_with_its_code(error: Any) -> None:
     if error in CONCRETE:
         assert entry[1] == error.code
         assert ("retryable" in entry) is error.retryable
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[2J", "\0", "\x9b", "\u202e", "\u2028"], ids=ascii)
+def test_a_message_is_always_one_line_without_control_characters(text: str) -> None:
+    error = GraphRejected(f"no node {text}.")
+    assert error.message == f"no node {ascii(text)[1:-1]}."
 
 
 def test_a_message_is_always_utf_8() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runtime.cancellation import CancelFlag
-from runtime.errors import Cancelled, InputRejected
+from runtime.errors import Cancelled, InputRejected, StorageUnavailable
 from runtime.inputs import InputLimits, fetch_inputs
 from runtime.workspace import Workspace
 
@@ -115,3 +115,15 @@ def test_what_only_an_address_needs_is_not_imported_for_base64(tmp_path: Path) -
         "sys.exit(sum(name in sys.modules for name in ('httpcore', 'boto3', 'ssl')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0
+
+
+class FullDisk(Workspace):
+    """Every input file of it lies on a device that has no room."""
+
+    def new_input(self, name: str) -> Path:
+        return Path("/dev/full")
+
+
+def test_a_full_disk_is_storage_unavailable() -> None:
+    with pytest.raises(StorageUnavailable, match="No space left on device"):
+        fetch_inputs([Entry("a.png", "AAAA" * 100_000)], FullDisk(), cancel=CancelFlag())

@@ -175,3 +175,25 @@ def test_half_a_character_is_refused_with_a_message_that_is_utf_8(field: str) ->
 def test_a_request_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse()[0].timeout_s = 5
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "\u4e2d", "a" * 80, " a", "a ", "\ud800"], ids=ascii)
+def test_what_pictures_carry_needs_a_name_that_a_png_takes(name: str) -> None:
+    assert "extra_pnginfo" in refused({"workflow": WORKFLOW, "extra_pnginfo": {name: 1}})
+
+
+def test_pictures_carry_a_bounded_number_of_things() -> None:
+    assert "at most 64 items" in refused({"workflow": WORKFLOW, "extra_pnginfo": {f"a{n}": 1 for n in range(65)}})
+
+
+def test_a_value_nested_without_end_is_refused_like_another() -> None:
+    nested: list[Any] = []
+    for _ in range(20_000):
+        nested = [nested]
+    assert "user_id is [[[" in refused({"workflow": WORKFLOW, "user_id": nested})
+
+
+def test_a_field_whose_name_is_no_text_is_refused_without_a_look_at_the_others() -> None:
+    message = refused({"workflow": WORKFLOW, "comfy_org_api_key": "s3cret", "\ud800": 1})
+    assert message.startswith("input: ")
+    assert "s3cret" not in message

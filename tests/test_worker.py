@@ -267,7 +267,7 @@ def test_a_node_that_fails_is_named_and_nothing_of_the_job_stays(run: Run, home:
     result = run({**GRAPH, **failing}, job_id="a")
     assert (result.status, code(result)) == ("failed", "node_failed")
     assert result.error is not None
-    assert (result.error.node_id, result.error.message) == ("3", "Fail (node 3): it broke")
+    assert (result.error.node_id, result.error.message) == ("3", "Fail (node 3): RuntimeError: it broke")
     assert home.stored() == []
 
 

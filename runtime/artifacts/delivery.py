@@ -157,4 +157,4 @@ def _result(future: Future[Delivered]) -> Delivered:
     except ServerlessError:
         raise
     except Exception as exc:
-        raise Internal(f"an output could not be encoded: {exc}") from exc
+        raise Internal(f"an output could not be encoded or stored: {type(exc).__name__}: {exc}") from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from runtime.engines.protocol import Picture
@@ -19,6 +20,7 @@ _CONTENT_TYPE = {"png": "image/png", "original": "image/png", "jpeg": "image/jpe
 _PNG_LEVEL = 4  # zlib's level in ComfyUI's SaveImage
 _PREVIEW_LEVEL = 1
 _EXIF_MODEL = 0x0110  # the tags in which ComfyUI's WebP carries the graph and, from the next down, the rest
+_MOST_EXIF = 4  # the tags down to 0x010D hold text; below them begin the numbers that say what the pixels are
 _LONGEST_SIDE = {"jpeg": 65_535, "webp": 16_383}
 _LONGEST_EXIF = 60_000  # a JPEG segment holds 64 kB
 
@@ -86,7 +88,7 @@ def _lossy_options(picture: Picture, quality: int) -> dict[str, Any]:
     from PIL.Image import Exif
 
     exif = Exif()
-    for place, (name, text) in enumerate(picture.png_text.items()):
+    for place, (name, text) in enumerate(islice(picture.png_text.items(), _MOST_EXIF)):
         exif[_EXIF_MODEL - place] = f"{name}:{text}"
     data = exif.tobytes()
     return {"quality": quality, "exif": data if len(data) <= _LONGEST_EXIF else b""}

@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+from runtime.errors import InvalidRequest
+from runtime.file_names import shown
 
 _UNSAFE = re.compile(r"[^\w.+=@()% -]")
 _UNSAFE_ID = re.compile(r"[^\w.+=@()% -]", re.ASCII)
@@ -22,7 +26,8 @@ class OutputNames:
     def next(self, prefix: str, suffix: str, *, width: int = 0, height: int = 0, index: int = 0) -> str:
         """The next name, with the sub-folder that the prefix may hold: `portraits/cat_00001_.png`.
 
-        `index` is the output's place among its node's, from 0: `%batch_num%` stands for it.
+        `index` is the output's place among its node's, from 0: `%batch_num%` stands for it. Raises InvalidRequest for a
+        prefix that leads out of the output folder.
         """
         stem = clean_prefix(self._filled(prefix, width, height))
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
@@ -44,14 +49,24 @@ class OutputNames:
 
 
 def clean_prefix(prefix: str) -> str:
-    """A prefix that stays in its folder: no climbing, no absolute path, only letters, digits and a few signs."""
-    parts = [_UNSAFE.sub("_", part) for part in prefix.replace("\\", "/").split("/")]
+    """The prefix in letters, digits and a few signs. Raises InvalidRequest where it leads out of its folder."""
+    segments = prefix.replace("\\", "/").split("/")
+    if prefix[:1] in ("/", "\\") or _climbs(segments):
+        raise InvalidRequest(
+            f"filename_prefix {shown(prefix)} leads out of the output folder, expected a name or sub/name"
+        )
+    parts = [_UNSAFE.sub("_", part) for part in segments]
     kept = [part for part in parts if part.strip(". ")]
     return "/".join(map(_cut, kept[-8:])) or "ComfyUI"
 
 
 def _cut(part: str) -> str:
     return part.encode()[:_LONGEST_BYTES].decode(errors="ignore")
+
+
+def _climbs(segments: Sequence[str]) -> bool:
+    depths = accumulate({"..": -1, ".": 0, "": 0}.get(segment, 1) for segment in segments)
+    return any(depth < 0 for depth in depths)
 
 
 def output_key(*, user: str, job_id: str, token: int, node_id: str, index: int, name: str) -> str:

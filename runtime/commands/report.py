@@ -8,11 +8,8 @@ from pathlib import Path
 from runtime.result import JobResult, Timings
 
 
-def report_lines(title: str, result: JobResult, placed: Mapping[str, Path], serve: str | None) -> Iterator[str]:
-    """Where the pictures are, their links, and how long each part took; or why there are none.
-
-    `serve` is the command that has to run for the links to answer; None where somebody else answers them.
-    """
+def report_lines(title: str, result: JobResult, placed: Mapping[str, Path]) -> Iterator[str]:
+    """Where the pictures are, their links, and how long each part took; or why there are none."""
     yield f"{title}: {result.status} (job {result.job_id})"
     if result.error is not None:
         yield f"  {result.error.code}: {result.error.message}"
@@ -22,8 +19,8 @@ def report_lines(title: str, result: JobResult, placed: Mapping[str, Path], serv
         elif output.key is not None and output.key in placed:
             yield f"  {output.kind:9}{placed[output.key]}"
             yield f"  link     {output.url}"
-    if serve is not None and any(output.url for output in result.outputs):
-        yield f"           (links answer while this runs: {serve})"
+        elif output.temporary:
+            yield f"  preview  {output.url}"
     for warning in result.warnings:
         yield f"  warning  {warning}"
     if result.status == "completed":

@@ -38,7 +38,8 @@ def main(words: Sequence[str]) -> int:
     except ServerlessError as exc:
         print(f"comfyui-serverless run: {exc.message}", file=sys.stderr)
         return 2
-    logging.basicConfig(level=settings.log_level if settings.log_level != "INFO" else "WARNING")
+    level = settings.log_level if settings.log_level != "INFO" else "WARNING"
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     if arguments.seed is not None:
         overrides["seed"] = arguments.seed
     return _Session(arguments, settings, overrides).run()
@@ -90,6 +91,7 @@ class _Session:
         self._overrides = overrides
         self._flag = CancelFlag()
         self._interrupted = False
+        self._has_links = False
 
     def run(self) -> int:
         from runtime.build import build
@@ -103,6 +105,8 @@ class _Session:
             return 2
         finally:
             signal.signal(signal.SIGINT, previous)
+        if self._has_links and self._settings.bucket is None:
+            print(f"links answer while this runs: {sys.argv[0]} serve")
         if self._interrupted:
             return _STATUS_OF_CTRL_C
         return 0 if all(result is not None and result.status == "completed" for result in results) else 1
@@ -117,6 +121,7 @@ class _Session:
     def _run_file(self, gpu: GpuThread, path: Path) -> JobResult | None:
         self._flag = CancelFlag()
         if self._interrupted:  # looked at after the flag is there, so that no Ctrl-C falls between
+            print(f"{path.name}: not started", file=sys.stderr)
             return None
         try:
             request = JobRequest(workflow=_read(path), overrides=self._overrides, timeout_s=_LONGEST_S)
@@ -153,9 +158,9 @@ class _Session:
         if self._arguments.json:
             print(json.dumps(_with_paths(result.to_wire(), placed)), flush=True)
             return
-        serve = None if self._settings.bucket else f"{sys.argv[0]} serve"
-        for text in report_lines(path.name, result, placed, serve):
+        for text in report_lines(path.name, result, placed):
             print(text, flush=True)
+        self._has_links = self._has_links or any(output.url for output in result.outputs)
 
 
 def _with_paths(wire: dict[str, Any], placed: Mapping[str, Path]) -> dict[str, Any]:
@@ -183,4 +188,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise InvalidRequest(f"{path} is not a workflow in API format: {exc}") from exc
     if not isinstance(workflow, dict):
         raise InvalidRequest(f"{path} holds no JSON object; expected a workflow in API format")
-    return workflow
+    return _unwrapped(workflow)
+
+
+def _unwrapped(body: dict[str, Any]) -> dict[str, Any]:
+    """The workflow, also out of the body of ComfyUI's /prompt or of a RunPod request."""
+    for outer in (body.get("prompt"), body.get("input")):
+        if isinstance(outer, dict) and "class_type" not in outer:
+            inner = outer.get("workflow", outer)
+            return inner if isinstance(inner, dict) else body
+    return body

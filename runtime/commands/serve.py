@@ -32,7 +32,7 @@ def main(words: Sequence[str]) -> int:
     try:
         server = FileServer(FileResponder(store), host=arguments.host, port=arguments.port)
     except OSError as exc:
-        return _refuse(f"{arguments.host}:{arguments.port} cannot be listened on: {exc.strerror}")
+        return _refuse(f"{arguments.host}:{arguments.port} cannot be listened on: {exc.strerror}; choose a --port")
     with server:
         print(f"serving {settings.data_path} on {server.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
         if settings.public_url.rstrip("/") != server.url:

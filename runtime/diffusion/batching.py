@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from runtime.diffusion.conditioning import Prompt, for_batch
+from runtime.diffusion.memory import free_bytes
 from runtime.diffusion.model import DiffusionModel
 
 # A weight where nothing counts, so that dividing by it gives 0.
@@ -120,7 +121,7 @@ class PromptBatches:
             return most
         pixels = len(self._like) * shares[0].crop(self._like[0, 0]).numel()
         needed = pixels * self._model.dtype.itemsize * _BYTES_PER_PIXEL
-        return max(1, min(most, int(_free_bytes(self._like.device) / needed)))
+        return max(1, min(most, int(free_bytes(self._like.device) / needed)))
 
     def _joined(self, shares: Sequence[_Share]) -> _Batch:
         prompts = [share.prompt for share in shares]
@@ -172,9 +173,3 @@ def _cropped_concat(prompt: Prompt) -> Tensor | None:
 def _joined_rows(parts: Sequence[Tensor | None], rows: int) -> Tensor | None:
     present = [for_batch(part, rows) for part in parts if part is not None]
     return torch.cat(present) if present else None
-
-
-def _free_bytes(device: torch.device) -> int:
-    """What the device has left, and what torch holds of it without using it."""
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))

@@ -31,6 +31,9 @@ _VAE_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 _V_SPREAD = 0.09
 
 
+_FIRST_WITH_BFLOAT16 = (8, 0)  # the compute capability of Ampere
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """What a checkpoint holds; `clip` and `vae` are None in a file of the diffusion model alone."""
@@ -78,10 +81,14 @@ def default_dtype(device: torch.device) -> torch.dtype:
 
 
 def vae_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
-    """What an autoencoder runs in beside a UNet in `dtype`: never float16, which SDXL's overflows."""
+    """What an autoencoder runs in beside a UNet in `dtype`: never float16, which SDXL's overflows.
+
+    bfloat16 where the GPU computes in it; older ones only imitate it, far slower than they compute in float32.
+    """
     if dtype != torch.float16:
         return dtype
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    has_bfloat16 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= _FIRST_WITH_BFLOAT16
+    return torch.bfloat16 if has_bfloat16 else torch.float32
 
 
 @contextmanager

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK = 77
 MAX_NESTING = 200
+MAX_CHARACTERS = 50_000  # some 150 chunks of words; a megabyte would hold the worker for minutes
 
 _ROOM = CHUNK - 2  # between start and end
 _LONG_WORD = 8  # a word of so many tokens may be cut in two at the end of a chunk
@@ -57,8 +58,10 @@ class Chunk:
 def segments(prompt: str) -> list[Segment]:
     """The weighted segments of a prompt, their escapes resolved.
 
-    Raises InvalidRequest where parentheses nest deeper than 200.
+    Raises InvalidRequest for more than 50,000 characters, and where parentheses nest deeper than 200.
     """
+    if len(prompt) > MAX_CHARACTERS:
+        raise InvalidRequest(f"the prompt has {len(prompt)} characters, expected at most {MAX_CHARACTERS}")
     if (depth := _nesting(prompt)) > MAX_NESTING:
         raise InvalidRequest(f"the prompt's parentheses nest {depth} deep, expected at most {MAX_NESTING}")
     return [Segment(text=_ESCAPED.sub(r"\1", text), weight=weight) for text, weight in _weigh(prompt, 1.0)]

@@ -33,7 +33,7 @@ class Engines:
         if name not in self._factories:
             raise InvalidRequest(
                 f"engine is {name!r}; this deployment has {', '.join(self._factories)}"
-                + (" (COMFYUI_PATH is not set)" if name == "comfyui" else "")
+                + (", and no ComfyUI beside it" if name == "comfyui" else "")
             )
         if name not in self._built:
             self._built[name] = self._factories[name]()

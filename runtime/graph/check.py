@@ -22,6 +22,7 @@ from runtime.graph.walk import walk
 from runtime.graph.workflow import Graph, Link, Node
 
 _MOST_LINES = 5
+_MOST_WARNINGS = 50
 
 
 class NodeTypes(Protocol):
@@ -48,8 +49,12 @@ class CheckReport:
 
     @property
     def warnings(self) -> list[str]:
-        """One line a problem of a graph that runs in part."""
-        return [f"left out: {line}" for line in describe(self.node_errors)] if self.outputs else []
+        """One line a problem of a graph that runs in part, at most 50 of them."""
+        if not self.outputs or not self.node_errors:
+            return []
+        lines = [f"left out: {line}" for line in describe(self.node_errors)]
+        more = [f"left out: {len(lines) - _MOST_WARNINGS} more problems"] if len(lines) > _MOST_WARNINGS else []
+        return lines[:_MOST_WARNINGS] + more
 
 
 def check_graph(graph: Graph, types: NodeTypes, files: Files) -> CheckReport:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from runtime.nodes.pictures import Pictures
 from runtime.nodes.protocol import InputFiles, ModelFiles
 
 _SCALARS = ("INT", "FLOAT", "STRING", "BOOLEAN")
@@ -48,6 +49,10 @@ class NodeType:
     is_lazy: bool
     keeps_identity: bool
     """The result depends on the node's own id, so two equal nodes are not one (ComfyUI's UNIQUE_ID, NOT_IDEMPOTENT)."""
+    pictures: Callable[..., Pictures] | None = field(default=None, repr=False)
+    """How large the result of a call will be, from its arguments; None where the class does not say."""
+    is_bounded: bool = True
+    """Its arguments may be over the limits: it takes whole numbers, or says how large its result will be."""
 
     @property
     def takes_input_types(self) -> bool:
@@ -70,11 +75,13 @@ def read_node_type(name: str, cls: type) -> NodeType:
     input_types = declared.INPUT_TYPES()
     hidden = MappingProxyType({key: _hidden_name(value) for key, value in input_types.get("hidden", {}).items()})
     validates, validates_all = _validated_names(cls)
+    inputs = _read_inputs(input_types)
+    pictures = getattr(declared, "PICTURES", None)
     return_types = tuple(map(_hashable, getattr(declared, "RETURN_TYPES", ())))
     return NodeType(
         name=name,
         cls=cls,
-        inputs=MappingProxyType(_read_inputs(input_types)),
+        inputs=MappingProxyType(inputs),
         hidden=hidden,
         return_types=return_types,
         function=declared.FUNCTION,
@@ -86,6 +93,8 @@ def read_node_type(name: str, cls: type) -> NodeType:
         has_is_changed=hasattr(declared, "IS_CHANGED"),
         is_lazy=hasattr(declared, "check_lazy_status"),
         keeps_identity="UNIQUE_ID" in hidden.values() or bool(getattr(declared, "NOT_IDEMPOTENT", False)),
+        pictures=pictures,
+        is_bounded=pictures is not None or any(spec.scalar == "INT" for spec in inputs.values()),
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from runtime.errors import InvalidRequest
+from runtime.near_names import near_names
 
 SEED_INPUTS = ("seed", "noise_seed")
 _MOST_NAMED = 10
+_LONGEST_KEY = 1_000
+_MOST_SPLITS = 32
+_SEEDS = range(-(2**63), 2**64)
 
 
 def apply_overrides(workflow: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -17,7 +20,8 @@ def apply_overrides(workflow: Mapping[str, Any], overrides: Mapping[str, Any]) -
 
     A key is `NODE.input`, where NODE is a node's id, else its title, else its class_type where only one node has it;
     or an input's name alone where only one node has it as a value. `seed` alone sets every seed of the workflow.
-    Raises InvalidRequest naming the key, and the near names, where it fits nothing or more than one node.
+    Raises InvalidRequest naming the key, and the near names, where it fits nothing or more than one node, and for a key
+    of more than 1,000 characters.
     """
     if not overrides:
         return workflow
@@ -30,13 +34,13 @@ def apply_overrides(workflow: Mapping[str, Any], overrides: Mapping[str, Any]) -
 
 
 def seeds_of(workflow: Mapping[str, Any]) -> dict[str, int]:
-    """The seed of every node that has one, by node id."""
+    """The seed of every node that has one, by node id; a number that cannot be a seed is none."""
     return {
-        id: node["inputs"][name]
+        id: seed
         for id, node in workflow.items()
         if _has_inputs(node)
         for name in SEED_INPUTS
-        if type(node["inputs"].get(name)) is int
+        if type(seed := node["inputs"].get(name)) is int and seed in _SEEDS
     }
 
 
@@ -59,10 +63,14 @@ class _Targets:
 
     def of(self, key: str) -> list[tuple[str, str]]:
         """Node id and input name of every value that `key` sets."""
+        if len(key) > _LONGEST_KEY:
+            raise InvalidRequest(
+                f"overrides: a key has {len(key)} characters, expected at most {_LONGEST_KEY}: {key[:80]!r}..."
+            )
         if "." not in key:
             return self._of_input(key)
         for wanted, name in _splits(key):
-            if name in self._inputs(wanted):
+            if self._has_input(wanted, name):
                 return [(self._node(wanted, key), name)]
         wanted, _, name = key.rpartition(".")
         id = self._node(wanted, key)
@@ -71,10 +79,10 @@ class _Targets:
             f"overrides: {key!r}: {label} has no input {name!r}{_near(name, self._nodes[id]['inputs'])}"
         )
 
-    def _inputs(self, wanted: str) -> Mapping[str, Any]:
-        """The inputs of the nodes that `wanted` may mean."""
+    def _has_input(self, wanted: str, name: str) -> bool:
+        """Whether one of the nodes that `wanted` may mean has an input `name`."""
         ids = [wanted] if wanted in self._nodes else self._by_title.get(wanted) or self._by_class.get(wanted, [])
-        return {name: None for id in ids for name in self._nodes[id]["inputs"]}
+        return any(name in self._nodes[id]["inputs"] for id in ids)
 
     def _node(self, wanted: str, key: str) -> str:
         if wanted in self._nodes:
@@ -99,11 +107,13 @@ class _Targets:
 
 
 def _splits(key: str) -> Iterator[tuple[str, str]]:
-    """`key` parted into node and input at each of its dots, the last first: titles and input names may have dots."""
-    at = key.rfind(".")
-    while at >= 0:
-        yield key[:at], key[at + 1 :]
+    """`key` parted into node and input at its last 32 dots, the last first: titles and input names may have dots."""
+    at = len(key)
+    for _ in range(_MOST_SPLITS):
         at = key.rfind(".", 0, at)
+        if at < 0:
+            return
+        yield key[:at], key[at + 1 :]
 
 
 def _grouped(nodes: Mapping[str, Any], name_of: Callable[[Mapping[str, Any]], str]) -> dict[str, list[str]]:
@@ -125,9 +135,9 @@ def _class_type(node: Mapping[str, Any]) -> str:
 
 def _listed(ids: list[str]) -> str:
     more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
-    return ", ".join(ids[:_MOST_NAMED]) + more
+    return ", ".join(id[:_LONGEST_KEY] for id in ids[:_MOST_NAMED]) + more
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, [text for text in names if isinstance(text, str)], n=3, cutoff=0.5)
+    near = near_names(name, names)
     return f"; nearest: {', '.join(near)}" if near else ""

@@ -99,6 +99,8 @@ def not_in_list(spec: InputSpec, value: object, options: Sequence[object], near:
     """A combo's value that it does not offer. `extra_info.folder` names the models folder of a model's name."""
     folder = {"folder": spec.type.folder} if isinstance(spec.type, ModelFiles) else {}
     where = f"{shown(value)} not in {shown_options(options, near)}"
+    if folder and not options:
+        where = f"{shown(value)}: the models folder has no {spec.type.folder}/ with a model in it"
     return input_problem(
         "value_not_in_list", "the value is not one that the input offers", spec, where, received_value=value, **folder
     )

@@ -11,6 +11,7 @@ from runtime.errors import InvalidRequest
 
 _DEEPEST_VALUE = 32
 _LONGEST_NAME = 256
+_MOST_INPUTS = 20_000
 
 
 class Link(NamedTuple):
@@ -91,6 +92,8 @@ def _parse_node(id: str, node: object) -> Node:
     _refuse_bad_name(class_type, "class_type", id)
     if not isinstance(inputs, Mapping):
         raise InvalidRequest(f"inputs of node {id!r} is a {_json_type(inputs)}; expected an object")
+    if len(inputs) > _MOST_INPUTS:
+        raise InvalidRequest(f"node {id!r} has {len(inputs)} inputs; expected at most {_MOST_INPUTS}")
     title = meta.get("title") if isinstance(meta, Mapping) else None
     return Node(
         id=id,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from runtime.errors import InvalidRequest, ModelMissing
+from runtime.near_names import near_names as near_texts
 
 # Kind -> folders, as ComfyUI has them (source: ComfyUI:folder_paths.py).
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -77,16 +77,26 @@ class ModelFolders:
         return tuple(root / folder for root in self._roots for folder in KINDS[kind])
 
     def _names_below(self, folder: Path) -> Iterator[str]:
-        seen = set()
-        for parent, folders, files in os.walk(folder, followlinks=True):
+        seen: set[str] = set()
+        waiting = [""]
+        while waiting:
+            inside = waiting.pop()
+            parent = folder / inside
             real = os.path.realpath(parent)
-            if real in seen:  # a link to a folder above
-                folders.clear()
+            if real in seen or not self._is_inside(parent):  # a link to a folder above, or out of the roots
                 continue
             seen.add(real)
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            paths = (Path(parent, file) for file in files if file.lower().endswith(SUFFIXES))
-            yield from (path.relative_to(folder).as_posix() for path in paths if self._is_inside(path))
+            for entry in _entries(parent):
+                if _is_folder(entry) and not entry.name.startswith("."):
+                    waiting.append(f"{inside}{entry.name}/")
+                elif self._is_model(entry):
+                    yield inside + entry.name
+
+    def _is_model(self, entry: os.DirEntry[str]) -> bool:
+        """A plain file with a model's suffix, or a link that leads to a file below one of the roots."""
+        if not entry.name.lower().endswith(SUFFIXES) or not _is_file(entry):
+            return False
+        return not entry.is_symlink() or self._is_inside(Path(entry.path))
 
     def _is_inside(self, path: Path) -> bool:
         """Whether `path`, its links followed, is below one of the roots."""
@@ -94,10 +104,28 @@ class ModelFolders:
         return any(real.is_relative_to(os.path.realpath(root)) for root in self._roots)
 
 
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in `folder`; nothing where it does not exist or may not be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Without a look at the file system, but for a link, which may lead in a ring."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir(follow_symlinks=False)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file(follow_symlinks=False)
+
+
 def near_names(name: str, names: Sequence[str], count: int = 3) -> list[str]:
     """Those of `names` that somebody who wrote `name` may have meant, nearest first."""
     by_stem = {_stem(known): known for known in reversed(names)}
-    return [by_stem[stem] for stem in difflib.get_close_matches(_stem(name), list(by_stem), n=count, cutoff=0.5)]
+    return [by_stem[stem] for stem in near_texts(_stem(name), by_stem, count)]
 
 
 def _stem(name: str) -> str:

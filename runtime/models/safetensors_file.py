@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # A piece that is converted on the way stays in the CPU's cache, and is small enough for torch to do it in one thread:
-# that is as fast as several, and does not wait for them where the cores are shared. To a GPU each piece is a transfer.
+# that is as fast as several, and does not wait for them where the cores are shared. To a GPU each piece is a transfer,
+# out of pinned memory, which it reads by itself, and converts it there.
 _CPU_PIECE_BYTES = 64 * 1024
 _GPU_PIECE_BYTES = 16 * 1024 * 1024
 
@@ -65,14 +66,14 @@ class SafetensorsFile:
             self._file.close()
             raise
         self._mapped: mmap.mmap | None = None
-        self._buffer = bytearray()
+        self._buffer: Tensor | None = None
 
     def __enter__(self) -> SafetensorsFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
-        self._buffer = bytearray()
+        self._buffer = None
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -109,21 +110,26 @@ class SafetensorsFile:
 
     def _read(self, entry: TensorEntry, stored: torch.dtype, target: Tensor) -> None:
         """Fill the flat `target`, of any dtype and device, with the values of `entry`."""
+        buffer = self._piece_buffer(target.device)
+        piece, raw = buffer.view(stored), buffer.numpy().data
+        for start in range(0, entry.size_bytes, len(raw)):
+            size = min(len(raw), entry.size_bytes - start)
+            self._read_bytes(entry.begin + start, raw[:size])
+            first, count = start // stored.itemsize, size // stored.itemsize
+            target[first : first + count].copy_(piece[:count].to(target.device))
+
+    def _piece_buffer(self, device: torch.device) -> Tensor:
+        """The bytes through which pieces go to `device`."""
         import torch
 
-        piece_bytes = _CPU_PIECE_BYTES if target.device.type == "cpu" else _GPU_PIECE_BYTES
-        if len(self._buffer) < piece_bytes:
-            self._buffer = bytearray(piece_bytes)
-        piece = torch.frombuffer(self._buffer, dtype=stored)
-        for start in range(0, entry.size_bytes, piece_bytes):
-            size = min(piece_bytes, entry.size_bytes - start)
-            self._read_bytes(entry.begin + start, size)
-            first, count = start // stored.itemsize, size // stored.itemsize
-            target[first : first + count].copy_(piece[:count])
+        is_gpu = device.type == "cuda"
+        size = _GPU_PIECE_BYTES if is_gpu else _CPU_PIECE_BYTES
+        if self._buffer is None or len(self._buffer) < size:
+            self._buffer = torch.empty(size, dtype=torch.uint8, pin_memory=is_gpu)
+        return self._buffer[:size]
 
-    def _read_bytes(self, at: int, size: int) -> None:
-        """Fill the start of the buffer with the `size` bytes of the file from `at` on."""
-        rest = memoryview(self._buffer)[:size]
+    def _read_bytes(self, at: int, rest: memoryview) -> None:
+        """Fill `rest` with the bytes of the file from `at` on."""
         while rest:
             count = os.preadv(self._file.fileno(), [rest], at)
             if count == 0:

@@ -39,8 +39,9 @@ class _Loaded:
 class ModelStore:
     """Models by name, loaded once and kept while memory is given to them.
 
-    Beyond `limit_bytes` (None: no limit) those that were asked for longest ago are dropped; the one that was asked for
-    last is always kept, and what a job still holds lives on until it lets go. A file that has changed is loaded anew.
+    Beyond `limit_bytes` (None: no limit) those that were asked for longest ago are dropped, on a GPU also where a load
+    would leave a job too little memory to work in; the one that was asked for last is always kept, and what a job still
+    holds lives on until it lets go. A file that has changed is loaded anew.
     Safe to use from several threads: a file that two ask for at once is read once.
     """
 
@@ -146,6 +147,8 @@ class ModelStore:
         """Load, with room made before for what the file takes, and after for what the model does."""
         with self._lock:
             self._drop_until(self._limit_bytes - path.stat().st_size)
+            if self._device.type == "cuda":
+                self._make_room(path.stat().st_size)
         begun = time.perf_counter()
         model, size_bytes = self._retrying_without_others(path, load)
         elapsed = time.perf_counter() - begun
@@ -170,11 +173,22 @@ class ModelStore:
         except torch.OutOfMemoryError as exc:
             raise OutOfMemory(f"{path} does not fit into the memory of {self._device}, also on its own") from exc
 
+    def _make_room(self, size_bytes: int) -> None:
+        """Drop the oldest until the GPU has room for a model of `size_bytes` and for work with it."""
+        from runtime.diffusion.memory import free_bytes, working_bytes
+
+        needed = size_bytes + working_bytes(self._device)
+        while self._loaded and free_bytes(self._device) < needed:
+            self._drop_oldest()
+
     def _drop_until(self, keep_bytes: float, *, but: int = 0) -> None:
         """Drop the oldest until at most `keep_bytes` are kept, `but` the newest so many."""
         while len(self._loaded) > but and self._total_bytes() > keep_bytes:
-            path, _ = self._loaded.popitem(last=False)
-            _log.info("dropped %s", path)
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        path, _ = self._loaded.popitem(last=False)
+        _log.info("dropped %s", path)
 
     def _total_bytes(self) -> int:
         return sum(loaded.size_bytes for loaded in self._loaded.values())

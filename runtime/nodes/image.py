@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from runtime.nodes.inputs import MAX_RESOLUTION, InputTypes, choice, integer
 from runtime.nodes.latent_transform import QUARTER_TURNS
+from runtime.nodes.pictures import Pictures
 from runtime.nodes.resize import resize_image
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class EmptyImage:
                 "color": integer(0, 0, 0xFFFFFF, 1, display="color"),
             }
         }
+
+    @staticmethod
+    def PICTURES(width: int, height: int, batch_size: int = 1, **_: object) -> Pictures:
+        return Pictures(batch_size, height, width)
 
     def generate(self, width: int, height: int, batch_size: int = 1, color: int = 0) -> tuple[Tensor]:
         channels = [(color >> shift & 0xFF) / 0xFF for shift in (16, 8, 0)]
@@ -142,6 +147,10 @@ class RepeatImageBatch:
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
         return {"required": {"image": ("IMAGE",), "amount": integer(1, 1, 4096)}}
+
+    @staticmethod
+    def PICTURES(image: Tensor, amount: int) -> Pictures:
+        return Pictures(image.shape[0] * amount, *image.shape[1:3])
 
     def repeat(self, image: Tensor, amount: int) -> tuple[Tensor]:
         return (image.repeat(amount, 1, 1, 1),)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from runtime.nodes.inputs import MAX_RESOLUTION, InputTypes, choice, decimal, integer
+from runtime.nodes.pictures import Pictures
 from runtime.nodes.resize import CROPS, IMAGE_METHODS, resize_image
 
 if TYPE_CHECKING:
@@ -36,13 +37,19 @@ class ImageScale:
             }
         }
 
+    @staticmethod
+    def PICTURES(image: Tensor, width: int, height: int, **_: object) -> Pictures:
+        count, old_height, old_width = image.shape[:3]
+        if width == 0 and height == 0:
+            return Pictures(count, old_height, old_width)
+        width = width or max(1, round(old_width * height / old_height))
+        return Pictures(count, height or max(1, round(old_height * width / old_width)), width)
+
     def upscale(self, image: Tensor, upscale_method: str, width: int, height: int, crop: str) -> tuple[Tensor]:
         if width == 0 and height == 0:
             return (image,)
-        old_height, old_width = image.shape[1:3]
-        width = width or max(1, round(old_width * height / old_height))
-        height = height or max(1, round(old_height * width / old_width))
-        return (resize_image(image, width, height, upscale_method, crop),)
+        made = self.PICTURES(image, width, height)
+        return (resize_image(image, made.width, made.height, upscale_method, crop),)
 
 
 class ImageScaleBy:
@@ -62,9 +69,13 @@ class ImageScaleBy:
             }
         }
 
+    @staticmethod
+    def PICTURES(image: Tensor, scale_by: float, **_: object) -> Pictures:
+        return Pictures(image.shape[0], *(round(side * scale_by) for side in image.shape[1:3]))
+
     def upscale(self, image: Tensor, upscale_method: str, scale_by: float) -> tuple[Tensor]:
-        height, width = (round(side * scale_by) for side in image.shape[1:3])
-        return (resize_image(image, width, height, upscale_method),)
+        made = self.PICTURES(image, scale_by)
+        return (resize_image(image, made.width, made.height, upscale_method),)
 
 
 class ImageScaleToTotalPixels:
@@ -84,10 +95,15 @@ class ImageScaleToTotalPixels:
             }
         }
 
-    def upscale(self, image: Tensor, upscale_method: str, megapixels: float) -> tuple[Tensor]:
-        old_height, old_width = image.shape[1:3]
+    @staticmethod
+    def PICTURES(image: Tensor, megapixels: float, **_: object) -> Pictures:
+        count, old_height, old_width = image.shape[:3]
         scale = math.sqrt(int(megapixels * _MEGAPIXEL) / (old_width * old_height))
-        return (resize_image(image, round(old_width * scale), round(old_height * scale), upscale_method),)
+        return Pictures(count, round(old_height * scale), round(old_width * scale))
+
+    def upscale(self, image: Tensor, upscale_method: str, megapixels: float) -> tuple[Tensor]:
+        made = self.PICTURES(image, megapixels)
+        return (resize_image(image, made.width, made.height, upscale_method),)
 
 
 class ImagePadForOutpaint:
@@ -110,6 +126,11 @@ class ImagePadForOutpaint:
                 "feathering": integer(40, 0, MAX_RESOLUTION, 1),
             }
         }
+
+    @staticmethod
+    def PICTURES(image: Tensor, left: int, top: int, right: int, bottom: int, **_: object) -> Pictures:
+        count, height, width = image.shape[:3]
+        return Pictures(count, top + height + bottom, left + width + right)
 
     def expand_image(
         self, image: Tensor, left: int, top: int, right: int, bottom: int, feathering: int

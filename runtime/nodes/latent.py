@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from runtime.nodes.inputs import MAX_RESOLUTION, InputTypes, Latent, choice, decimal, integer
+from runtime.nodes.pictures import LATENT_SCALE, Pictures
 from runtime.nodes.resize import CROPS, LATENT_METHODS, resize
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LATENT_CHANNELS = 4
-PIXELS = 8  # a side of the picture, in pixels, for each step of the latent
+PIXELS = LATENT_SCALE
 SHORTEST = 64  # pixels, the shortest side that LatentUpscale gives
 
 
@@ -33,6 +34,10 @@ class EmptyLatentImage:
                 "batch_size": integer(1, 1, 4096),
             }
         }
+
+    @staticmethod
+    def PICTURES(width: int, height: int, batch_size: int = 1) -> Pictures:
+        return Pictures(batch_size, height, width)
 
     def generate(self, width: int, height: int, batch_size: int = 1) -> tuple[Latent]:
         return ({"samples": torch.zeros(batch_size, LATENT_CHANNELS, height // PIXELS, width // PIXELS)},)
@@ -56,6 +61,12 @@ class LatentUpscale:
                 "crop": choice(*CROPS),
             }
         }
+
+    @staticmethod
+    def PICTURES(samples: Latent, width: int, height: int, **_: object) -> Pictures:
+        latent: Tensor = samples["samples"]
+        width, height = _sides(latent, width, height)
+        return Pictures(latent.shape[0], height, width)
 
     def upscale(self, samples: Latent, upscale_method: str, width: int, height: int, crop: str) -> tuple[Latent]:
         if width == 0 and height == 0:
@@ -81,6 +92,11 @@ class LatentUpscaleBy:
                 "scale_by": decimal(1.5, 0.01, 8.0, 0.01),
             }
         }
+
+    @staticmethod
+    def PICTURES(samples: Latent, scale_by: float, **_: object) -> Pictures:
+        latent: Tensor = samples["samples"]
+        return Pictures(latent.shape[0], *(round(side * scale_by) * PIXELS for side in latent.shape[-2:]))
 
     def upscale(self, samples: Latent, upscale_method: str, scale_by: float) -> tuple[Latent]:
         latent: Tensor = samples["samples"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from runtime.nodes.inputs import InputTypes, Latent, choice, integer
+from runtime.nodes.pictures import LATENT_SCALE, Pictures
 from runtime.nodes.resize import resize
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class RepeatLatentBatch:
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
         return {"required": {"samples": ("LATENT",), "amount": integer(1, 1, 64)}}
+
+    @staticmethod
+    def PICTURES(samples: Latent, amount: int) -> Pictures:
+        latent: Tensor = samples["samples"]
+        return Pictures(latent.shape[0] * amount, latent.shape[-2] * LATENT_SCALE, latent.shape[-1] * LATENT_SCALE)
 
     def repeat(self, samples: Latent, amount: int) -> tuple[Latent]:
         repeated = {**samples, "samples": _times(samples["samples"], amount)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from runtime.errors import InputRejected
+from runtime.errors import InputRejected, ModelError
 from runtime.nodes.inputs import InputTypes, Latent, text
 from runtime.nodes.protocol import CONTEXT, InputFiles, NodeContext
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _TENSOR = "latent_tensor"
 _UNSCALED = "latent_format_version_0"  # an empty tensor of this name: `latent_tensor` is not scaled for a model
+_MOST_NAMES = 5
+_LONGEST_NAME = 80
 _OLD_SCALE = 0.18215  # files without that mark hold SD 1.x's scaled latents
 
 
@@ -69,16 +72,26 @@ class LoadLatent:
 
 
 def _read(name: str, context: NodeContext) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from runtime.models.safetensors_file import SafetensorsFile
 
+    path = context.input_path(name)
     try:
-        tensors: dict[str, Tensor] = load_file(context.input_path(name))
-    except SafetensorError as exc:
-        raise InputRejected(f"input {name!r} is no .latent file: expected safetensors, but {exc}") from exc
-    if _TENSOR not in tensors:
-        raise InputRejected(f"input {name!r} is no .latent file: expected the tensor {_TENSOR!r} in {sorted(tensors)}")
-    return tensors
+        with SafetensorsFile(path) as file:
+            _check_shapes(name, file.shapes)
+            known = [each for each in (_TENSOR, _UNSCALED) if each in file.shapes]
+            return file.tensors(known, device=torch.device("cpu"))
+    except ModelError as exc:
+        reason = exc.message.removeprefix(f"{path} ")  # where it lies is not the client's to know
+        raise InputRejected(f"input {name!r} is no .latent file: expected safetensors, but it {reason}") from exc
+
+
+def _check_shapes(name: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    shape = shapes.get(_TENSOR)
+    if shape is None:
+        some = ", ".join(each[:_LONGEST_NAME] for each in sorted(shapes)[:_MOST_NAMES])
+        raise InputRejected(f"input {name!r} is no .latent file: expected the tensor {_TENSOR!r}, but it has {some}")
+    if len(shape) != 4 or 0 in shape:
+        raise InputRejected(f"input {name!r}: {_TENSOR} has the shape {list(shape)}, expected [batch, channels, h, w]")
 
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {"SaveLatent": SaveLatent, "LoadLatent": LoadLatent}

@@ -8,6 +8,7 @@ import torch
 
 from runtime.errors import NodeFailed
 from runtime.nodes.inputs import MAX_RESOLUTION, InputTypes, choice, decimal, integer
+from runtime.nodes.pictures import Pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,10 @@ class SolidMask:
                 "height": integer(512, 1, MAX_RESOLUTION, 1),
             }
         }
+
+    @staticmethod
+    def PICTURES(width: int, height: int, **_: object) -> Pictures:
+        return Pictures(1, height, width)
 
     def solid(self, value: float, width: int, height: int) -> tuple[Tensor]:
         return (torch.full((1, height, width), value, dtype=torch.float32),)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "TGA", "AVIF")  # older Pillow lacks the last
 
+MAX_FRAMES = 2048  # of one file: each costs half a millisecond, however small it is
+
 _DAMAGE = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, RuntimeError, struct.error, zlib.error)
 _pillow = threading.Lock()  # Pillow's settings are attributes of its modules, so that one reader at a time has them
 _log = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class PictureFile:
         """The file's frames, at most `most` of them, upright by their EXIF orientation; of an MPO file the first one.
 
         Of a damaged file what can be decoded is decoded, and the rest is black. Raises InputRejected for a file that
-        is no picture, and, before they are decoded, for frames that together have more than `max_pixels` pixels.
+        is no picture, and, before they are decoded, for frames that together have more than `max_pixels` pixels or are
+        more than MAX_FRAMES.
         """
         try:
             return self._frames(most, tolerant=False)
@@ -69,7 +72,9 @@ class PictureFile:
         from PIL import ImageOps, ImageSequence
 
         pixels = 0
-        for frame in ImageSequence.Iterator(picture):
+        for number, frame in enumerate(ImageSequence.Iterator(picture)):
+            if number == MAX_FRAMES:
+                raise InputRejected(f"input {self.name!r} has more than {MAX_FRAMES} frames, the most that are read")
             pixels += frame.width * frame.height
             if pixels > self.max_pixels:
                 raise InputRejected(

@@ -6,7 +6,10 @@ progress hook), a native node names what it needs instead:
 
 - an input whose type is `ModelFiles("checkpoints")` or `InputFiles("image")` is a combo of the names in that folder;
   the engine lists it, checks it and lets the file's content into the node's cache key;
-- a hidden input whose type is `CONTEXT` receives a `NodeContext`.
+- a hidden input whose type is `CONTEXT` receives a `NodeContext`;
+- a class whose result may be larger than what it is given says how large in a static method `PICTURES`, which takes the
+  arguments of a call and answers `runtime.nodes.pictures.Pictures`: what is over the limits is refused before memory
+  is taken for it.
 
 Values between nodes have ComfyUI's own shapes, so that a node written for it fits in:
 

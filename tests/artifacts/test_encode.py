@@ -93,3 +93,10 @@ def test_a_picture_too_long_for_the_format_is_refused_by_node(format: Any, side:
     with pytest.raises(InvalidRequest, match=f"node 9 made a picture of 1x{side}") as caught:
         encode_picture(picture(side, 1, 3), format, 90)
     assert caught.value.node_id == "9"
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_what_a_lossy_format_has_no_tag_for_is_left_out(format: Any) -> None:
+    many = {**TEXT, **{f"more{n}": "x" for n in range(62)}}
+    read = opened(encode_picture(picture(png_text=many), format, 90).data)
+    assert read.text == many if format == "png" else set(read.getexif()) == {0x0110, 0x010F, 0x010E, 0x010D}

@@ -16,12 +16,11 @@ def test_a_completed_job_tells_where_its_picture_is_its_link_and_its_time() -> N
     timings = Timings(load=500, execute=1500, deliver=20, total=2040)
     made = (output(key="k", url="https://a/k?sig=1"), output(kind="text", text="hello"))
     result = JobResult(job_id="j", status="completed", outputs=made, timings_ms=timings, warnings=("careful",))
-    assert list(report_lines("cat.json", result, {"k": Path("out/a.png")}, "here serve")) == [
+    assert list(report_lines("cat.json", result, {"k": Path("out/a.png")})) == [
         "cat.json: completed (job j)",
         "  image    out/a.png",
         "  link     https://a/k?sig=1",
         "  text     hello",
-        "           (links answer while this runs: here serve)",
         "  warning  careful",
         "  took     2.04 s (load 0.50 s, execute 1.50 s, deliver 0.02 s)",
     ]
@@ -29,12 +28,13 @@ def test_a_completed_job_tells_where_its_picture_is_its_link_and_its_time() -> N
 
 def test_a_failed_job_tells_why() -> None:
     result = JobResult(job_id="j", status="failed", error=Failure(code="model_missing", message="no cat.safetensors"))
-    assert list(report_lines("cat.json", result, {}, "here serve")) == [
+    assert list(report_lines("cat.json", result, {})) == [
         "cat.json: failed (job j)",
         "  model_missing: no cat.safetensors",
     ]
 
 
-def test_links_that_a_bucket_answers_need_no_command() -> None:
-    result = JobResult(job_id="j", status="completed", outputs=(output(key="k", url="https://a/k"),))
-    assert not any("answer" in line for line in report_lines("cat.json", result, {}, None))
+def test_a_preview_is_told_by_its_link() -> None:
+    made = output(key="k", url="https://a/k", temporary=True)
+    result = JobResult(job_id="j", status="completed", outputs=(made,))
+    assert "  preview  https://a/k" in list(report_lines("cat.json", result, {}))

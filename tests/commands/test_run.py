@@ -77,8 +77,8 @@ def test_a_workflow_ends_with_its_picture_its_link_and_its_time(home: Path, work
     assert said[0].startswith("a.json: completed (job ")
     assert said[1] == "  image    out/red_00001_.png"
     assert said[2].startswith("  link     http://")
-    assert "links answer while this runs" in said[3]
-    assert said[4].startswith("  took     ")
+    assert said[3].startswith("  took     ")
+    assert said[4].startswith("links answer while this runs")
     assert (home / "out" / "red_00001_.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -147,14 +147,25 @@ def test_a_wrong_setting_is_named(workflow: Any, capsys: Output, monkeypatch: py
     assert "MAX_NODES is 'none'" in capsys.readouterr().err
 
 
-def test_what_the_engine_cannot_be_built_of_is_told_without_a_traceback(
-    home: Path, workflow: Any, capsys: Output
-) -> None:
+def test_a_broken_file_of_nodes_does_not_stop_the_others(home: Path, workflow: Any, capsys: Output) -> None:
     (home / "nodes" / "broken.py").write_text("1 / 0")
-    assert main([workflow(graph())]) != 0
+    assert main([workflow(graph())]) == 0
+
+
+def test_what_the_worker_cannot_be_built_of_is_told_without_a_traceback(
+    workflow: Any, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEVICE", "cuda:99")
+    assert main([workflow(graph())]) == 2
     said = capsys.readouterr()
-    assert "broken.py does not import" in said.out + said.err
+    assert "DEVICE is 'cuda:99'" in said.err
     assert "Traceback" not in said.out + said.err
+
+
+@pytest.mark.parametrize("wrap", ["prompt", "input"], ids=["ComfyUI's body", "RunPod's body"])
+def test_a_request_body_is_a_workflow_too(workflow: Any, capsys: Output, wrap: str) -> None:
+    body = {"prompt": graph()} if wrap == "prompt" else {"input": {"workflow": graph()}}
+    assert main([workflow(body)]) == 0
 
 
 def test_pictures_come_from_the_input_folder(home: Path, workflow: Any, capsys: Output) -> None:

@@ -66,6 +66,18 @@ def test_a_vae_never_runs_in_float16() -> None:
     assert vae_dtype(CPU, torch.bfloat16) == torch.bfloat16
 
 
+@pytest.mark.parametrize(
+    ("capability", "dtype"),
+    [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((8, 9), torch.bfloat16), ((9, 0), torch.bfloat16)],
+    ids=["T4", "A100", "4090", "H100"],
+)
+def test_a_vae_beside_float16_runs_in_bfloat16_where_the_gpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", {torch.device("cuda:1"): capability}.get)
+    assert vae_dtype(torch.device("cuda:1"), torch.float16) == dtype
+
+
 @pytest.fixture
 def altered(mini_models: Path, tmp_path: Path) -> Altered:
     """`altered("sd1_mini", ...)`: a copy of a checkpoint without some tensors, by prefix, and with some more."""

@@ -99,3 +99,9 @@ def test_an_embedding_begins_behind_a_space_or_a_line_end(prompt: str) -> None:
 
 def test_an_embedding_inside_a_word_is_plain_text() -> None:
     assert _words("noembedding:x") == ([(13, 1.0)], [])
+
+
+def test_a_prompt_has_at_most_fifty_thousand_characters() -> None:
+    assert len(segments("a" * 50_000)) == 1
+    with pytest.raises(InvalidRequest, match="the prompt has 50001 characters, expected at most 50000"):
+        segments("a" * 50_001)

@@ -51,7 +51,7 @@ def test_the_engine_is_the_wish_else_the_deployments_else_the_one_that_can(
 
 
 def test_an_engine_that_the_deployment_lacks_is_named_with_its_variable() -> None:
-    with pytest.raises(InvalidRequest, match=r"engine is 'comfyui'; this deployment has native \(COMFYUI_PATH"):
+    with pytest.raises(InvalidRequest, match=r"engine is 'comfyui'; this deployment has native, and no ComfyUI"):
         engines(comfyui=False).choose(graph("Own"), "comfyui")
 
 

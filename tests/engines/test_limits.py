@@ -13,7 +13,10 @@ LIMITS = GraphLimits(max_pixels=1000, max_batch=8, max_steps=50)
     ("name", "inputs", "bound"),
     [
         ("batch_size", {}, (8, "MAX_BATCH")),
-        ("amount", {}, (8, "MAX_BATCH")),
+        ("batch_size", {"width": 10, "height": 10}, (8, "MAX_BATCH")),
+        ("batch_size", {"width": 10, "height": 20}, (5, "MAX_PIXELS")),
+        ("batch_size", {"width": ["1", 0], "height": 20}, (8, "MAX_BATCH")),
+        ("amount", {}, None),
         ("steps", {}, (50, "MAX_STEPS")),
         ("width", {}, (1000, "MAX_PIXELS")),
         ("height", {"width": 100}, (10, "MAX_PIXELS")),

@@ -136,6 +136,12 @@ def test_good_outputs_run_and_the_others_are_warnings(deployment: Any) -> None:
     assert report.warnings == ["left out: Value (node w): the value -1 is below the least, 0 (number)"]
 
 
+def test_warnings_are_told_in_part(deployment: Any) -> None:
+    broken = {f"w{n}": show("gone") for n in range(60)}
+    warnings = deployment.check({"v": node("Value"), "good": show("v"), **broken}).warnings
+    assert (len(warnings), warnings[-1]) == (51, "left out: 10 more problems")
+
+
 def test_an_output_that_shares_a_broken_node_does_not_run(deployment: Any) -> None:
     graph = {"v": node("Value", number=-1), "j": node("Join", a=["v", 0]), "s": show("v"), "t": show("j")}
     report = deployment.check(graph)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -95,3 +96,31 @@ def test_many_nodes_of_one_class_are_named_in_part() -> None:
     workflow = {str(n): {"class_type": "A", "inputs": {"x": 1}} for n in range(1000)}
     with pytest.raises(InvalidRequest, match="and 990 more"):
         apply_overrides(workflow, {"x": 2})
+
+
+@pytest.mark.parametrize("seed", [10**4000, 2**64, -(2**63) - 1], ids=["endless", "above", "below"])
+def test_a_number_that_cannot_be_a_seed_is_none(seed: int) -> None:
+    assert seeds_of({"1": {"inputs": {"seed": seed}}}) == {}
+
+
+def test_a_key_without_end_is_refused_unread(workflow: Any) -> None:
+    with pytest.raises(InvalidRequest, match="a key has 1000000 characters, expected at most 1000"):
+        apply_overrides(workflow, {"." * 1_000_000: 1})
+
+
+def test_many_overrides_of_one_node_with_many_inputs_take_no_time() -> None:
+    names = [f"x{n}" for n in range(10_000)]
+    workflow = {"1": {"class_type": "A", "inputs": dict.fromkeys(names, 0)}}
+    started = time.process_time()
+    changed = apply_overrides(workflow, {f"1.{name}": 1 for name in names})
+    assert time.process_time() - started < 1.0
+    assert set(changed["1"]["inputs"].values()) == {1}
+
+
+def test_a_title_of_megabytes_costs_no_comparison(workflow: Any) -> None:
+    letters = "".join(map(chr, range(0x4E00, 0x5E00)))
+    workflow["9"] = {"class_type": "A", "inputs": {"x": 1}, "_meta": {"title": letters * 20}}
+    started = time.process_time()
+    with pytest.raises(InvalidRequest, match="no node has the id"):
+        apply_overrides(workflow, {f"{letters[:900]}.x": 1})
+    assert time.process_time() - started < 0.5

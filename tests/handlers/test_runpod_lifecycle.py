@@ -76,6 +76,17 @@ def test_a_worker_with_a_bucket_answers_links_and_is_refreshed_where_that_is_set
     assert job.stopped_pod
 
 
+def test_a_worker_that_lost_its_gpu_is_replaced(server: RunPodServer, start_worker: StartWorker) -> None:
+    breaks = {"class_type": "Breaks", "inputs": {"message": "CUDA error: unspecified launch failure"}}
+    save = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "never"}}
+    job_id = server.submit({"workflow": {"1": breaks, "2": save}})
+    start_worker("broken")
+    server.wait_until(lambda local: local.jobs[job_id].status == "FAILED")
+    job = server.job(job_id)
+    assert job.error.startswith("device_lost: Breaks (node 1) lost the GPU")
+    assert job.stopped_pod
+
+
 def test_a_worker_that_is_told_to_end_finishes_its_job_first(
     server: RunPodServer, start_worker: StartWorker, slow: Callable[..., Graph]
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,3 +147,19 @@ def test_an_unknown_kind_is_refused(folders: ModelFolders) -> None:
 def test_near_names_come_nearest_first_whatever_their_case() -> None:
     names = ["dreamshaper_8.safetensors", "DreamShaper_7.safetensors", "sd15.safetensors"]
     assert near_names("dreamshaper_8.safetensor", names) == names[:2]
+
+
+def test_what_is_no_file_is_not_listed(put: Put, folders: ModelFolders) -> None:
+    folder = put("checkpoints/a.safetensors").parent
+    os.mkfifo(folder / "pipe.safetensors")
+    (folder / "folder.safetensors").mkdir()
+    (folder / "nowhere.safetensors").symlink_to(folder / "gone.safetensors")
+    (folder / "ring.safetensors").symlink_to("ring.safetensors")
+    assert folders.names("checkpoints") == ["a.safetensors"]
+
+
+def test_what_lies_out_of_the_roots_is_not_walked(tmp_path: Path, put: Put, root: Path) -> None:
+    folder = put("checkpoints/a.safetensors").parent
+    (folder / "everything").symlink_to(tmp_path)  # from where a way leads back in
+    put("vae/b.safetensors")
+    assert ModelFolders([root]).names("checkpoints") == ["a.safetensors"]

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from runtime.errors import ModelCorrupt
 from runtime.models.safetensors_file import SafetensorsFile
+from scripts.parity.pretended_gpu import pretended_gpu
 
 CPU = torch.device("cpu")
 WriteRaw = Callable[..., Path]
@@ -39,6 +40,18 @@ def test_tensors_are_those_of_the_safetensors_library(mixed: Path, dtype: torch.
         wanted = expected.to(dtype) if dtype is not None and expected.is_floating_point() else expected
         assert torch.equal(ours[name], wanted), name
         assert ours[name].dtype == wanted.dtype, name
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16], ids=str)
+def test_a_gpu_gets_the_same_tensors(mixed: Path, dtype: torch.dtype | None) -> None:
+    with SafetensorsFile(mixed) as file, pretended_gpu():
+        theirs = file.tensors(file.shapes, device=torch.device("cuda"), dtype=dtype)
+        assert {str(tensor.device) for tensor in theirs.values()} == {"cuda:0"}
+        back = {name: tensor.cpu() for name, tensor in theirs.items()}
+    with SafetensorsFile(mixed) as file:
+        for name, expected in file.tensors(file.shapes, device=CPU, dtype=dtype).items():
+            assert torch.equal(back[name], expected), name
+            assert back[name].dtype == expected.dtype, name
 
 
 def test_a_tensor_that_stays_as_it_is_stored_is_mapped_and_not_copied(mixed: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -151,6 +152,20 @@ def test_a_model_that_does_not_fit_alone_is_out_of_memory(store: ModelStore, mon
     monkeypatch.setattr("runtime.models.store.open_tensors", Device(failures=2).open)
     with pytest.raises(OutOfMemory, match=r"b\.safetensors does not fit"):
         store.lora("b.safetensors")
+
+
+@pytest.mark.parametrize(("room", "left"), [(3000, [0, 1, 2]), (2000, [1, 2]), (1500, [2]), (100, [2])], ids=str)
+def test_on_a_gpu_the_oldest_go_until_a_quarter_of_its_memory_stays_free_beside_a_load(
+    root: Path, monkeypatch: pytest.MonkeyPatch, room: int, left: list[int]
+) -> None:
+    alive: list[weakref.ref[torch.Tensor]] = []
+    taken = {"mem_get_info": lambda device: (room - 400 * sum(ref() is not None for ref in alive), 4000)}
+    for name, fact in {**taken, "memory_reserved": lambda device: 0, "memory_allocated": lambda device: 0}.items():
+        monkeypatch.setattr(torch.cuda, name, fact)
+    store = ModelStore(ModelFolders([root]), device=torch.device("cuda"))
+    for name in "abc":
+        alive.append(weakref.ref(store.lora(f"{name}.safetensors")["weight"]))
+    assert [index for index, ref in enumerate(alive) if ref() is not None] == left
 
 
 def test_an_embedding_that_is_no_dictionary_is_corrupt(root: Path, store: ModelStore) -> None:

@@ -57,5 +57,22 @@ def test_a_file_that_is_no_latent_is_refused_by_name(data: bytes, call: Call, tm
 
 def test_a_safetensors_file_without_a_latent_is_refused_by_name(call: Call, tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(1)}, tmp_path / "a.latent")
-    with pytest.raises(InputRejected, match=r"'latent_tensor' in \['weight'\]"):
+    with pytest.raises(InputRejected, match=r"expected the tensor 'latent_tensor', but it has weight"):
         call("LoadLatent", latent="a.latent")
+
+
+@pytest.mark.parametrize("shape", [(16,), (1, 4, 0, 8), (0, 4, 8, 8), (1, 4, 1, 8, 8)], ids=str)
+def test_a_latent_of_another_shape_is_refused_by_name(shape: tuple[int, ...], call: Call, tmp_path: Path) -> None:
+    save_file({"latent_tensor": torch.zeros(shape)}, tmp_path / "a.latent")
+    with pytest.raises(InputRejected, match=r"'a\.latent': latent_tensor has the shape"):
+        call("LoadLatent", latent="a.latent")
+
+
+def test_the_message_about_a_latent_is_short_and_does_not_say_where_it_lies(call: Call, tmp_path: Path) -> None:
+    save_file({f"{n}{'x' * 200}": torch.zeros(1) for n in range(50)}, tmp_path / "many.latent")
+    (tmp_path / "broken.latent").write_bytes(b"\x80\x02")
+    for name in ("many.latent", "broken.latent"):
+        with pytest.raises(InputRejected) as caught:
+            call("LoadLatent", latent=name)
+        assert len(caught.value.message) < 700
+        assert str(tmp_path) not in caught.value.message

@@ -111,3 +111,10 @@ def test_a_grey_picture_with_alpha_has_both() -> None:
 def test_levels_of_16_bits_opened_as_integers_are_brought_to_8() -> None:
     frame = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.int32))
     assert colours(frame)[0, :, 0].tolist() == pytest.approx([0.0, 128 / 255, 1.0])
+
+
+def test_a_file_of_endless_frames_is_refused(tmp_path: Path) -> None:
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    header = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    with pytest.raises(InputRejected, match=r"'cat\.png' has more than 2048 frames"):
+        _file(tmp_path / "a", header + frame * 3_000 + b";").frames()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import CoroutineType
 from typing import Any
@@ -35,12 +35,23 @@ class Returned:
 
 
 def call_node(
-    node: Node, node_type: NodeType, instance: Any, arguments: Arguments, hidden: Mapping[str, Any]
+    node: Node,
+    node_type: NodeType,
+    instance: Any,
+    arguments: Arguments,
+    hidden: Mapping[str, Any],
+    admit: Callable[[Node, NodeType, Mapping[str, Any]], None] | None,
 ) -> Returned:
-    """Call the node's function once, or once for each place of its longest input; on a new object if none is given."""
+    """Call the node's function once, or once for each place of its longest input; on a new object if none is given.
+
+    `admit`, if any, is given the values of each call before the first one is made, and raises what forbids it.
+    """
     function = getattr(node_type.cls() if instance is None else instance, node_type.function)
     calls = _calls(node, node_type, arguments, hidden)
     blockers = [_refuse_message(_blocker(values, node_type), node) for values in calls]
+    if admit is not None:
+        for values in (values for blocker, values in zip(blockers, calls, strict=True) if blocker is None):
+            admit(node, node_type, values)
     answers = [blocker or function(**values) for blocker, values in zip(blockers, calls, strict=True)]
     if any(type(answer) is CoroutineType for answer in answers):
         answers = asyncio.run(_gather(answers))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.engines.protocol import FileOutput, Picture, Run
+from runtime.errors import NodeFailed
 from runtime.graph.workflow import Graph, Node
 from runtime.progress import Progress
 
@@ -99,6 +100,9 @@ class OneNodeContext:
 
     def save_images(self, images: Tensor, filename_prefix: str, *, temporary: bool = False) -> list[dict[str, str]]:
         """Hand `images` (B, H, W, C) in 0..1 over, rounded down to 8 bits as ComfyUI rounds."""
+        if not images.numel():
+            where = f"{self._node.class_type} (node {self._node.id})"
+            raise NodeFailed(f"{where} is given pictures of {tuple(images.shape)}: there is nothing to save in them")
         pixels = (images * 255.0).clamp_(0, 255).byte().cpu().numpy()
         names = [
             self._job.run.sink.picture(

@@ -38,6 +38,9 @@ class Host(Protocol):
     def guard(self, node: Node, call: Callable[[], _T]) -> _T:
         """Make the call, translating whatever it raises into the error tree."""
 
+    def admit(self, node: Node, node_type: NodeType, values: Mapping[str, object]) -> None:
+        """Called before each call of a node with its arguments; raises when it would go over the limits."""
+
     def produced(self, node: Node, returned: Returned) -> None:
         """Called with what a node returned; raises when it is over the deployment's limits."""
 
@@ -144,7 +147,8 @@ class Executor:
         self._host.starting(node, self._plan.done, self._plan.total)
         hidden = self._host.hidden(node, node_type)
         started = time.perf_counter()
-        returned = self._host.guard(node, lambda: call_node(node, node_type, step.instance, arguments, hidden))
+        admit = self._host.admit if node_type.is_bounded else None
+        returned = self._host.guard(node, lambda: call_node(node, node_type, step.instance, arguments, hidden, admit))
         self.node_ms[node.id] = self.node_ms.get(node.id, 0.0) + (time.perf_counter() - started) * 1000
         step.instance = None
         self._host.produced(node, returned)

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from runtime.errors import NodeFailed, OutOfMemory, ServerlessError
+from runtime.errors import DeviceLost, NodeFailed, OutOfMemory, ServerlessError
 from runtime.graph.workflow import Node
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+# Of a CUDA call, or of a library's on it, that found no memory.
+_NO_MEMORY = ("allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+
+# CUDA errors after which every call of the process fails (CUDA Runtime API, cudaError_t: "the process must be
+# terminated and relaunched"), by what cudaGetErrorString calls them.
+_FATAL = (
+    "an illegal memory access was encountered",
+    "an illegal instruction was encountered",
+    "device-side assert triggered",
+    "hardware stack error",
+    "invalid program counter",
+    "misaligned address",
+    "operation not supported on global/shared address space",
+    "the launch timed out and was terminated",
+    "uncorrectable ECC error encountered",
+    "uncorrectable NVLink error detected",
+    "unspecified launch failure",
+)
 
 
 def translated(node: Node, call: Callable[[], _T]) -> _T:
@@ -22,15 +43,21 @@ def translated(node: Node, call: Callable[[], _T]) -> _T:
         where = f"{node.class_type} (node {node.id})"
         if _is_out_of_memory(exc):
             raise OutOfMemory(f"{where} needs more memory than there is: {_one_line(exc)}", node_id=node.id) from exc
-        raise NodeFailed(f"{where}: {_one_line(exc)}", node_id=node.id) from exc
+        if _is_fatal_to_the_device(exc):
+            raise DeviceLost(f"{where} lost the GPU: {_one_line(exc)}", node_id=node.id) from exc
+        _log.warning("%s failed", where, exc_info=exc)
+        raise NodeFailed(f"{where}: {type(exc).__name__}: {_one_line(exc)}", node_id=node.id) from exc
 
 
 def _is_out_of_memory(exc: Exception) -> bool:
     if isinstance(exc, MemoryError) or type(exc).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(exc, RuntimeError) and "allocate memory" in str(exc)
+    return isinstance(exc, RuntimeError) and any(sign in str(exc) for sign in _NO_MEMORY)
+
+
+def _is_fatal_to_the_device(exc: Exception) -> bool:
+    return isinstance(exc, RuntimeError) and "CUDA error" in str(exc) and any(sign in str(exc) for sign in _FATAL)
 
 
 def _one_line(exc: Exception) -> str:
-    text = " ".join(str(exc).split()) or type(exc).__name__
-    return text[:500]
+    return " ".join(str(exc).split())[:500]

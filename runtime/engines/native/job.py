@@ -18,6 +18,7 @@ from runtime.errors import GraphRejected, OutOfMemory
 from runtime.graph.node_type import NodeType
 from runtime.graph.own_validation import constant_arguments, settled
 from runtime.graph.workflow import Graph, Node
+from runtime.nodes.pictures import Pictures, pictures_in
 from runtime.nodes.protocol import ModelFiles
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-
-_BATCH_SLACK = 16  # frames of a video are a batch too
 
 
 class Job:
@@ -76,33 +75,27 @@ class Job:
                     self._context.save_text(node, text)
         for values in returned.outputs:
             for value in values:
-                self._refuse_large(node, value)
+                self._refuse_result(node, pictures_in(value))
 
-    def _refuse_large(self, node: Node, value: Any) -> None:
-        shape: tuple[int, ...] = getattr(value, "shape", ())
-        if len(shape) != 4 or shape[3] not in (1, 3, 4):
-            return
-        batch, height, width, _ = shape
-        limits = self._limits
-        if height * width <= limits.max_pixels and batch <= limits.max_batch * _BATCH_SLACK:
-            return
-        made = f"{node.class_type} (node {node.id}) made"
-        if height * width > limits.max_pixels:
-            raise GraphRejected(
-                f"{made} a picture of {width}x{height}; this deployment takes {limits.max_pixels} pixels (MAX_PIXELS)",
-                node_id=node.id,
-            )
-        raise GraphRejected(
-            f"{made} {batch} pictures at once; this deployment takes {limits.max_batch * _BATCH_SLACK} "
-            f"({_BATCH_SLACK} times MAX_BATCH)",
-            node_id=node.id,
-        )
+    def admit(self, node: Node, node_type: NodeType, values: Mapping[str, Any]) -> None:
+        _refuse(node, self._limits.refusal(values))
+        if node_type.pictures is not None:
+            self._refuse_result(node, node_type.pictures(**values))
+
+    def _refuse_result(self, node: Node, result: Pictures | None) -> None:
+        if result is not None:
+            _refuse(node, self._limits.refusal_of_result(result))
 
     def file_identity(self, type_: Any, name: str) -> str:
         """What stands for a file's content in a cache key."""
         if isinstance(type_, ModelFiles):
             return self._models.identity(type_.folder, name)
         return sha256_of(self._run.files.input_path(name))
+
+
+def _refuse(node: Node, reason: str | None) -> None:
+    if reason is not None:
+        raise GraphRejected(f"{node.class_type} (node {node.id}) {reason}", node_id=node.id)
 
 
 def fingerprint(node: Node, node_type: NodeType) -> Any:

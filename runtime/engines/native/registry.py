@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from runtime.errors import SettingsInvalid
 from runtime.graph.node_type import NodeType, read_node_type
+
+_log = logging.getLogger(__name__)
 
 
 class NodeRegistry:
@@ -35,14 +37,24 @@ class NodeRegistry:
 def load_node_folder(folder: Path) -> dict[str, type]:
     """The `NODE_CLASS_MAPPINGS` of every Python file (or package) in `folder`, in the order of their names.
 
-    Raises SettingsInvalid naming the file that does not import.
+    As in ComfyUI, one that does not import is left out and named in the log with its reason; so is one without nodes.
     """
-    if not folder.is_dir():
-        raise SettingsInvalid(f"NATIVE_NODES_PATH is {str(folder)!r}; expected a folder of Python files")
     sources = sorted([*folder.glob("[!_]*.py"), *folder.glob("[!_]*/__init__.py")])
     classes: dict[str, type] = {}
     for source in sources:
-        classes.update(getattr(_import_file(source), "NODE_CLASS_MAPPINGS", {}))
+        classes.update(_classes_of(source))
+    return classes
+
+
+def _classes_of(source: Path) -> Mapping[str, type]:
+    try:
+        module = _import_file(source)
+    except Exception as exc:  # a deployment's own file may raise anything; the others shall work all the same
+        _log.error("%s does not import, its nodes are left out: %s: %s", source, type(exc).__name__, exc)
+        return {}
+    classes: Mapping[str, type] = getattr(module, "NODE_CLASS_MAPPINGS", {})
+    if not classes:
+        _log.warning("%s has no NODE_CLASS_MAPPINGS, so it adds no nodes", source)
     return classes
 
 
@@ -51,11 +63,11 @@ def _import_file(source: Path) -> ModuleType:
     name = f"native_nodes_{stem}_{zlib.crc32(str(source.resolve()).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, source)
     if spec is None or spec.loader is None:
-        raise SettingsInvalid(f"{source} cannot be imported as Python")
+        raise ImportError("it is no Python source")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # a package's own imports look it up there
     try:
         spec.loader.exec_module(module)
-    except Exception as exc:  # whatever a deployment's own file raises, the deployer needs the file's name
+    except BaseException:
         del sys.modules[name]
-        raise SettingsInvalid(f"{source} does not import: {exc}") from exc
+        raise
     return module

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from runtime.errors import InputRejected
+from runtime.errors import InputRejected, NodeFailed
 
 
 @pytest.fixture
@@ -79,3 +79,8 @@ def test_a_step_is_progress_of_its_node(bench: Any, within: Any) -> None:
     within(lambda context: context.step(3, 20))
     last = bench.progress[-1]
     assert (last.node_id, last.class_type, last.step, last.steps, last.nodes_total) == ("7", "Act", 3, 20, 1)
+
+
+def test_pictures_without_pixels_are_refused_by_node(within: Any) -> None:
+    with pytest.raises(NodeFailed, match=r"Act \(node 7\) is given pictures of \(1, 8, 0, 3\)"):
+        within(lambda context: context.save_images(torch.zeros(1, 8, 0, 3), "cat"))

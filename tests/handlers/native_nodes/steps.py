@@ -43,7 +43,7 @@ class TimedSteps:
 
 
 class Breaks:
-    """Raises ValueError with `message`."""
+    """Raises RuntimeError with `message`."""
 
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "fail"
@@ -54,7 +54,7 @@ class Breaks:
         return {"required": {"message": ("STRING", {"default": "broken"})}}
 
     def fail(self, message: str) -> tuple[torch.Tensor]:
-        raise ValueError(message)
+        raise RuntimeError(message)
 
 
 class Noise:
