@@ -23,10 +23,7 @@ RESULT_LIMIT_BYTES = 20_000_000  # RunPod refuses a larger result with 400 Bad R
 
 
 async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool) -> dict[str, Any]:
-    """Run one job, under RunPod's own id where the client chose none. Whatever goes wrong is an error result.
-
-    A worker whose GPU is lost asks for another in its place.
-    """
+    """Run one job, by RunPod's id where the client chose none; what fails is a result, a lost GPU a new worker."""
     try:
         request, warnings = JobRequest.parse(event.get("input"), strict=False)
         job_id = request.job_id or (None if event["id"] == "local_test" else event["id"])
@@ -71,8 +68,7 @@ def main() -> None:
     for name in ("aiohttp", "paramiko", "requests", "tomlkit"):  # what `import runpod` computes on: docs/runpod.md
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    build_worker = functools.partial(fit_worker, settings, delivery="base64")
-    with GpuThread(build_worker, grace_s=settings.cancel_grace_s) as gpu:
+    with GpuThread(functools.partial(fit_worker, settings, delivery="base64"), grace_s=settings.cancel_grace_s) as gpu:
         import runpod
 
         runpod.serverless.register_fitness_check(gpu.ready)

@@ -40,8 +40,7 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
     """
     clock = clock or SystemClock()
     _require_boto3(settings)
-    if settings.device.startswith("cuda"):
-        _device(settings.device)
+    _require_device(settings.device)
     artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)
     parts = Parts(
@@ -163,16 +162,22 @@ def _require_boto3(settings: Settings) -> None:
         raise SettingsInvalid(f"{' and '.join(named)} needs boto3, which is not installed: pip install -e '.[aws]'")
 
 
-def _device(name: str) -> torch.device:
+def _require_device(name: str) -> None:
+    if not name.startswith("cuda"):
+        return
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        return torch.device("cuda" if count else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= count:
+    if (torch.device(name).index or 0) >= count:
         raise SettingsInvalid(f"DEVICE is {name!r}; torch {torch.__version__} finds {count} GPUs here")
-    return device
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _dtype(name: str) -> torch.dtype | None:

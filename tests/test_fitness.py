@@ -9,6 +9,7 @@ import torch
 
 from runtime import fitness
 from runtime.fitness import UnfitDevice, check_device
+from scripts.parity.pretended_gpu import pretended_gpu
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a usable GPU")
 
@@ -53,8 +54,8 @@ def test_the_expected_product_is_exact_in_every_dtype_that_a_gpu_is_checked_in(d
     fitness._check_product(torch.device("cpu"), dtype, size=256)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_sound_gpu_passes_and_one_with_too_little_memory_free_is_refused() -> None:
-    check_device("cuda")
-    with pytest.raises(UnfitDevice, match="MiB free: expected at least"):
-        check_device("cuda", min_free_bytes=1 << 60)
+def test_a_sound_gpu_passes_and_one_with_too_little_memory_free_is_refused(tmp_path: Path) -> None:
+    with pretended_gpu():
+        check_device("auto", dev=tmp_path)
+        with pytest.raises(UnfitDevice, match=r"cuda \(Pretended\) has 16384 MiB of 16384 MiB free: expected at least"):
+            check_device("cuda", min_free_bytes=1 << 60)

@@ -75,9 +75,9 @@ class _Generator(torch.Generator):
 @contextmanager
 def pretended_gpu() -> Iterator[PretendedGpu]:
     """A machine with a GPU of 16 GB, all of it free, that computes in bfloat16."""
-    memory = {"mem_get_info": (TOTAL_BYTES, TOTAL_BYTES), "memory_reserved": 0, "memory_allocated": 0}
-    facts: dict[str, Any] = {**memory, "get_device_capability": (9, 0)}
-    fakes = {name: mock.Mock(return_value=fact) for name, fact in facts.items()}
+    memory: dict[str, Any] = {"mem_get_info": (TOTAL_BYTES, TOTAL_BYTES), "memory_reserved": 0, "memory_allocated": 0}
+    machine = {"is_available": True, "device_count": 1, "get_device_name": "Pretended", "get_device_capability": (9, 0)}
+    fakes = {name: mock.Mock(return_value=fact) for name, fact in {**memory, **machine}.items()}
     with (
         mock.patch.multiple(torch.cuda, **fakes),
         mock.patch.object(torch, "Generator", _Generator),

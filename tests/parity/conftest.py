@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from runtime.build import build_native
 from runtime.cancellation import CancelFlag
@@ -58,6 +60,8 @@ class CaseRunner:
         return {name: array for label, value in self._kept.items() for name, array in arrays_of(label, value).items()}
 
     def _keep(self, value: Any, label: str) -> tuple[()]:
+        tensors = [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+        assert {tensor.device.type for tensor in tensors} <= {"cpu"}, label  # wherever it was computed
         self._kept[label] = value
         return ()
 

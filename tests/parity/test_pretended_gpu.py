@@ -49,12 +49,14 @@ def gpu() -> Iterator[PretendedGpu]:
 
 @pytest.fixture(scope="module")
 def in_full(runner_on: Callable[..., RunCase]) -> RunCase:
-    return runner_on("cuda", dtype="float32")
+    with pretended_gpu():
+        return runner_on("cuda", dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def in_half(runner_on: Callable[..., RunCase]) -> RunCase:
-    return runner_on("cuda")
+    with pretended_gpu():
+        return runner_on("cuda")
 
 
 @pytest.mark.parametrize(
