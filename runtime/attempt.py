@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.artifacts.delivery import Delivered, Delivery, Place
 from runtime.cancellation import CancelFlag
-from runtime.errors import Cancelled, GraphRejected, InvalidRequest, ServerlessError, TimedOut
+from runtime.errors import Cancelled, GraphRejected, ServerlessError, TimedOut
 from runtime.graph.overrides import apply_overrides, seeds_of
-from runtime.graph.workflow import Graph, parse_workflow
+from runtime.graph.workflow import Graph, parse_workflow, read_json
 from runtime.inputs import fetch_inputs
 from runtime.jobs.leases import Claim
 from runtime.jobs.record import JobError, Outcome, Status, StoredOutput, Timings
@@ -119,7 +118,7 @@ class Attempt:
     def _graph(self) -> Graph:
         workflow: Any = self.request.workflow
         if isinstance(workflow, str):
-            workflow = _loads(workflow)
+            workflow = read_json(workflow)
         self._refuse_many_nodes(workflow)
         if self.request.overrides and isinstance(workflow, Mapping):
             workflow = apply_overrides(workflow, self.request.overrides)
@@ -163,13 +162,6 @@ class Attempt:
             total=round(self._watch.total(), 3),
             nodes={id: round(ms, 3) for id, ms in node_ms.items()},
         )
-
-
-def _loads(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidRequest(f"workflow is a string that is not JSON: {str(exc)[:200]}") from exc
 
 
 def _stored(delivered: Delivered) -> StoredOutput:

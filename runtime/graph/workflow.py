@@ -60,7 +60,7 @@ def parse_workflow(workflow: object) -> Graph:
     Raises InvalidRequest naming the node and what was expected in its place.
     """
     if isinstance(workflow, str):
-        workflow = _parse_json(workflow)
+        workflow = read_json(workflow)
     if not isinstance(workflow, Mapping):
         raise InvalidRequest(f"workflow is a {_json_type(workflow)}; expected an object of nodes by id")
     if isinstance(workflow.get("nodes"), list) and "links" in workflow:
@@ -73,13 +73,12 @@ def parse_workflow(workflow: object) -> Graph:
     return Graph(nodes={str(id): _parse_node(str(id), node) for id, node in workflow.items()}, source=workflow)
 
 
-def _parse_json(text: str) -> object:
+def read_json(text: str) -> object:
+    """What a workflow that came as a string of JSON holds. Raises InvalidRequest where it is none."""
     try:
         return json.loads(text)
-    except ValueError as exc:
-        raise InvalidRequest(f"workflow is a string that is not JSON: {exc}") from exc
-    except RecursionError as exc:
-        raise InvalidRequest("workflow is a string of JSON that is nested too deep") from exc
+    except (ValueError, RecursionError) as exc:
+        raise InvalidRequest(f"workflow is a string that is not JSON: {str(exc)[:200]}") from exc
 
 
 def _parse_node(id: str, node: object) -> Node:

@@ -147,9 +147,9 @@ def _printed(command: list[str]) -> float:
 
 
 def _peak_memory(folder: Path, models: Path) -> Figure:
-    os.environ["STORAGE_BASE_PATH"] = str(folder / "data")
+    env = _environment(folder)
     command = _command(folder, models, workflows.text_to_image(64, 4), "memory")
-    torch, whole = peak_bytes(_IMPORT_TORCH), peak_bytes(command)
+    torch, whole = peak_bytes(_IMPORT_TORCH, env), peak_bytes(command, env)
     weights = 2 * (models / "checkpoints/sd1_mini.safetensors").stat().st_size  # float16 in the file, float32 on a CPU
     over = (whole - torch - weights) / 1e6
     return Figure(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -64,19 +63,15 @@ def interleaved(commands: Mapping[str, Callable[[], float]], runs: int) -> dict[
     return figures
 
 
-def peak_bytes(command: Sequence[str]) -> int:
+def peak_bytes(command: Sequence[str], env: Mapping[str, str]) -> int:
     """The most memory that a process of its own held at once, its libraries included."""
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    answer = subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True, text=True)
+    meter = [sys.executable, "-c", code, *command]
+    answer = subprocess.run(meter, check=True, capture_output=True, text=True, env=dict(env))
     return int(answer.stdout) * 1024
-
-
-def own_peak_bytes() -> int:
-    """The most memory that this process has held at once."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def machine() -> str:
