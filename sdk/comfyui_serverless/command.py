@@ -35,7 +35,7 @@ def _call(entry: EntryPoint, words: Sequence[str]) -> int:
     try:
         verb = entry.load()
     except ModuleNotFoundError as exc:
-        if (exc.name or "").partition(".")[0] not in ("runtime", "handlers"):
+        if (exc.name or "").partition(".")[0] not in ("runtime", "handlers", "infra"):
             raise
         print(
             f"comfyui-serverless: {entry.name!r} runs from the bundle, which is not here: clone the repository and "

@@ -1,0 +1,220 @@
+"""The stack of `infra/aws.yaml` on AWS: planned, made, changed, shown and taken down, by boto3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from infra.deploy.config import DeployConfig
+from infra.deploy.errors import DeployError
+from infra.deploy.template import TEMPLATE, Change, changes, parse_template
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+_WAIT_S = 1200
+_FAILED_EVENTS = 5
+_VARIABLES = {
+    "Table": "DYNAMODB_TABLE",
+    "Bucket": "S3_BUCKET",
+    "HighQueue": "SQS_QUEUE_URL_HIGH",
+    "NormalQueue": "SQS_QUEUE_URL",
+    "LowQueue": "SQS_QUEUE_URL_LOW",
+    "DeadLetters": "SQS_DEAD_LETTER_URL",
+}
+_KEYS_PAGE = "https://console.aws.amazon.com/iam/home#/security_credentials"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """The stack as it stands: CloudFormation's word for its state, its template, parameters and outputs."""
+
+    status: str
+    template: Mapping[str, Any]
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+class AwsStack:
+    """One deployment's stack. Every call may raise DeployError, which says what to do next."""
+
+    def __init__(self, config: DeployConfig, *, session: Session | None = None, poll_s: int = 5) -> None:
+        self._config = config
+        self._given = session
+        self._poll_s = poll_s
+        self.name = f"{config.name}-{config.environment}"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The template's parameters, as the configuration has them."""
+        aws = self._config.aws
+        return {
+            "Name": self._config.name,
+            "Environment": self._config.environment,
+            "OutputDays": str(aws.output_days),
+            "AllowedOrigins": ",".join(aws.allowed_origins),
+            "AlarmEmail": aws.alarm_email,
+            "WorkerUser": str(aws.worker_user).lower(),
+            "QueueAgeAlarmS": str(aws.queue_age_alarm_s),
+        }
+
+    def deployed(self) -> Deployed | None:
+        """The stack as it stands; None where there is none."""
+        from botocore.exceptions import ClientError
+
+        with _explained():
+            try:
+                stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] == "ValidationError":
+                    return None
+                raise
+            body = self._cloudformation.get_template(StackName=self.name)["TemplateBody"]
+        return Deployed(
+            status=stack["StackStatus"],
+            template=parse_template(body) if isinstance(body, str) else body,
+            parameters={given["ParameterKey"]: given["ParameterValue"] for given in stack.get("Parameters", [])},
+            outputs={given["OutputKey"]: given["OutputValue"] for given in stack.get("Outputs", [])},
+        )
+
+    def plan(self, deployed: Deployed | None) -> list[Change]:
+        """What `apply` would do to each resource; nothing is asked of AWS and nothing touched."""
+        return changes(
+            deployed.template if deployed else None,
+            parse_template(TEMPLATE.read_text(encoding="utf-8")),
+            before=deployed.parameters if deployed else {},
+            after=self.parameters,
+        )
+
+    def apply(self, deployed: Deployed | None) -> Deployed:
+        """Make the stack, or change it to what it shall be, and wait until it is. A stack that is so already stays."""
+        if deployed and deployed.status == "ROLLBACK_COMPLETE":  # its first making failed: AWS lets it only be deleted
+            self._delete_and_wait()
+            deployed = None
+        call: dict[str, Any] = {
+            "StackName": self.name,
+            "TemplateBody": TEMPLATE.read_text(encoding="utf-8"),
+            "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()],
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            "Tags": [{"Key": "comfyui-serverless", "Value": self.name}],
+        }
+        with _explained():
+            if deployed is None:
+                self._cloudformation.create_stack(**call)
+                self._until("stack_create_complete")
+            elif any(change.action != "keep" for change in self.plan(deployed)) and self._update(call):
+                self._until("stack_update_complete")
+        made = self.deployed()
+        if made is None:
+            raise DeployError(f"stack {self.name} is not there after it was made: look at CloudFormation's console")
+        return made
+
+    def variables(self, deployed: Deployed) -> dict[str, str]:
+        """The variables that a worker of this deployment needs."""
+        found = {_VARIABLES[key]: value for key, value in deployed.outputs.items() if key in _VARIABLES}
+        return {"AWS_REGION": str(self._session.region_name), "ENVIRONMENT": "production", **found}
+
+    def waiting(self, deployed: Deployed) -> dict[str, int]:
+        """How many messages wait in each queue."""
+        sqs = self._session.client("sqs")
+        depths = {}
+        with _explained():
+            for key in ("HighQueue", "NormalQueue", "LowQueue", "DeadLetters"):
+                answer = sqs.get_queue_attributes(
+                    QueueUrl=deployed.outputs[key], AttributeNames=["ApproximateNumberOfMessages"]
+                )
+                depths[key] = int(answer["Attributes"]["ApproximateNumberOfMessages"])
+        return depths
+
+    def alarms(self) -> dict[str, str]:
+        """Each alarm's state by its name: OK, ALARM or INSUFFICIENT_DATA."""
+        with _explained():
+            pages = self._session.client("cloudwatch").get_paginator("describe_alarms")
+            found = [
+                alarm for page in pages.paginate(AlarmNamePrefix=f"{self.name}-") for alarm in page["MetricAlarms"]
+            ]
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in found}
+
+    def destroy(self, deployed: Deployed, *, delete_data: bool) -> None:
+        """Take the stack down. Table and bucket stay with what is in them, unless `delete_data`."""
+        self._delete_and_wait()
+        if delete_data:
+            with _explained():
+                bucket = self._session.resource("s3").Bucket(deployed.outputs["Bucket"])
+                bucket.object_versions.delete()
+                bucket.delete()
+                self._session.client("dynamodb").delete_table(TableName=deployed.outputs["Table"])
+
+    @cached_property
+    def _session(self) -> Session:
+        if self._given is not None:
+            return self._given
+        try:
+            from boto3.session import Session
+        except ImportError as exc:
+            raise DeployError("deploy aws needs boto3: pip install -c constraints.txt -e '.[deploy]'") from exc
+        session = Session(region_name=self._config.aws.region or os.environ.get("AWS_REGION"))
+        if session.region_name is None:
+            raise DeployError("no AWS region is set: put aws.region into deploy.yaml, or set AWS_REGION")
+        return session
+
+    @cached_property
+    def _cloudformation(self) -> Any:
+        return self._session.client("cloudformation")
+
+    def _update(self, call: Mapping[str, Any]) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._cloudformation.update_stack(**call)
+        except ClientError as exc:
+            if "No updates are to be performed" in exc.response["Error"]["Message"]:
+                return False
+            raise
+        return True
+
+    def _delete_and_wait(self) -> None:
+        with _explained():
+            self._cloudformation.delete_stack(StackName=self.name)
+            self._until("stack_delete_complete")
+
+    def _until(self, state: str) -> None:
+        from botocore.exceptions import WaiterError
+
+        try:
+            self._cloudformation.get_waiter(state).wait(
+                StackName=self.name, WaiterConfig={"Delay": self._poll_s, "MaxAttempts": _WAIT_S // self._poll_s}
+            )
+        except WaiterError as exc:
+            raise DeployError(f"stack {self.name} did not come to {state}: {self._what_failed()}") from exc
+
+    def _what_failed(self) -> str:
+        events = self._cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
+        failed = [
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', event['ResourceStatus'])}"
+            for event in events
+            if event["ResourceStatus"].endswith("_FAILED")
+        ]
+        return "; ".join(failed[:_FAILED_EVENTS]) or "AWS names no resource; look at CloudFormation's console"
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What botocore raises, as a DeployError that says what to do next."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    try:
+        yield
+    except NoCredentialsError as exc:
+        raise DeployError(
+            "AWS credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws sso login`; "
+            f"keys are made at {_KEYS_PAGE}"
+        ) from exc
+    except ClientError as exc:
+        raise DeployError(f"AWS refused {exc.operation_name}: {exc.response['Error']['Message']}") from exc
+    except BotoCoreError as exc:
+        raise DeployError(f"AWS could not be asked: {exc}") from exc

@@ -1,0 +1,175 @@
+"""The stack on moto: what it makes is what stores and workers use, and nothing is lost by taking it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from boto3.session import Session
+from botocore.exceptions import ClientError
+from moto.core import set_initial_no_auth_action_count
+
+from infra.deploy.aws import AwsStack, Deployed
+from infra.deploy.config import AwsConfig, DeployConfig
+from infra.deploy.errors import DeployError
+from runtime.artifacts.s3 import S3ArtifactStore
+from runtime.aws import AwsAccess
+from runtime.jobs.dynamodb import DynamoJobStore
+from runtime.jobs.leases import Claim
+from runtime.jobs.record import JobFacts, Outcome, Status
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Tried to parse AWS..(S3..BucketPolicy|SQS..QueuePolicy|CloudWatch..Alarm).*:UserWarning"
+)
+
+REGION = "eu-west-1"
+FACTS = JobFacts(tenant="t", job_id="j", request_sha256="r", workflow_sha256="w")
+
+
+def stack(session: Session, **aws: Any) -> AwsStack:
+    return AwsStack(DeployConfig(aws=AwsConfig(region=REGION, **aws)), session=session, poll_s=1)
+
+
+def made(session: Session, **aws: Any) -> Deployed:
+    return stack(session, **aws).apply(None)
+
+
+def test_a_job_lives_in_the_table_and_the_bucket_that_were_made(session: Session) -> None:
+    variables = stack(session).variables(made(session))
+    files = S3ArtifactStore(variables["S3_BUCKET"], access=AwsAccess(region=REGION))
+    jobs = DynamoJobStore(variables["DYNAMODB_TABLE"], access=AwsAccess(region=REGION), blobs=files)
+    files.put("outputs/t/j/1/a.png", b"picture", "image/png")
+    claim = jobs.claim(FACTS, worker_id="w")
+    assert isinstance(claim, Claim)
+    jobs.finish(claim, Outcome(status=Status.COMPLETED))
+    assert files.get("outputs/t/j/1/a.png") == b"picture"
+    assert [job.job_id for job in jobs.list_by_user("t", "anonymous").jobs] == ["j"]
+
+
+def test_the_variables_name_four_queues_that_take_messages(session: Session) -> None:
+    variables = stack(session).variables(made(session))
+    queues = [value for name, value in variables.items() if name.startswith("SQS_")]
+    for url in queues:
+        session.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
+    assert len(set(queues)) == 4
+    assert set(stack(session).waiting(made_again(session)).values()) == {1}
+
+
+def made_again(session: Session) -> Deployed:
+    found = stack(session).deployed()
+    assert found is not None
+    return found
+
+
+def test_a_second_deploy_changes_nothing(session: Session) -> None:
+    first = made(session)
+    assert {change.action for change in stack(session).plan(first)} == {"keep"}
+    assert stack(session).apply(first) == first
+
+
+def test_a_changed_file_changes_its_resource_alone(session: Session) -> None:
+    first = made(session)
+    changed = stack(session, output_days=7)
+    assert [change.logical_id for change in changed.plan(first) if change.action != "keep"] == ["Bucket"]
+    second = changed.apply(first)
+    assert second.parameters["OutputDays"] == "7"
+    assert second.outputs == first.outputs
+
+
+def test_a_user_for_workers_outside_aws_is_made_on_request(session: Session) -> None:
+    made(session, worker_user=True)
+    assert [user["UserName"] for user in session.client("iam").list_users()["Users"]] == [
+        "comfyui-production-eu-west-1-worker"
+    ]
+
+
+def test_taking_it_down_leaves_jobs_and_pictures(session: Session) -> None:
+    first = made(session)
+    session.client("s3").put_object(Bucket=first.outputs["Bucket"], Key="outputs/a.png", Body=b"picture")
+    stack(session).destroy(first, delete_data=False)
+    assert stack(session).deployed() is None
+    assert session.client("s3").get_object(Bucket=first.outputs["Bucket"], Key="outputs/a.png")["Body"].read()
+    assert session.client("dynamodb").describe_table(TableName=first.outputs["Table"])
+
+
+def test_data_is_deleted_by_its_own_flag(session: Session) -> None:
+    first = made(session)
+    session.client("s3").put_object(Bucket=first.outputs["Bucket"], Key="outputs/a.png", Body=b"picture")
+    stack(session).destroy(first, delete_data=True)
+    assert session.client("s3").list_buckets()["Buckets"] == []
+    assert session.client("dynamodb").list_tables()["TableNames"] == []
+
+
+def test_alarms_are_shown_by_their_state(session: Session) -> None:
+    alarm = {"AlarmName": "comfyui-production-dead-letters", "EvaluationPeriods": 1, "Threshold": 0.0}
+    more = {"MetricName": "m", "Namespace": "n", "Period": 60, "Statistic": "Maximum"}
+    session.client("cloudwatch").put_metric_alarm(
+        **alarm,
+        **more,
+        ComparisonOperator="GreaterThanThreshold",  # moto makes none from a template
+    )
+    assert list(stack(session).alarms()) == ["comfyui-production-dead-letters"]
+
+
+def test_environments_are_apart(session: Session) -> None:
+    production = made(session)
+    staging = AwsStack(DeployConfig(environment="staging"), session=session, poll_s=1).apply(None)
+    assert set(production.outputs.values()).isdisjoint(staging.outputs.values())
+
+
+def worker_session(session: Session, deployed: Deployed) -> Session:
+    """A session as a user with the worker's policy."""
+    iam = session.client("iam")
+    iam.create_user(UserName="worker")
+    iam.attach_user_policy(UserName="worker", PolicyArn=deployed.outputs["WorkerPolicy"])
+    key = iam.create_access_key(UserName="worker")["AccessKey"]
+    return Session(
+        aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"], region_name=REGION
+    )
+
+
+def refused(call: Callable[..., object], **arguments: object) -> bool:
+    try:
+        call(**arguments)
+    except ClientError as exc:
+        return "AccessDenied" in str(exc)  # moto wraps it for some services
+    return False
+
+
+def test_a_worker_may_do_its_work_and_nothing_else(session: Session) -> None:
+    deployed = made(session)
+    worker = worker_session(session, deployed)
+    table, bucket = deployed.outputs["Table"], deployed.outputs["Bucket"]
+    s3, dynamodb, sqs = worker.client("s3"), worker.client("dynamodb"), worker.client("sqs")
+    queue = deployed.outputs["NormalQueue"]
+
+    @set_initial_no_auth_action_count(0)
+    def check() -> None:
+        assert not refused(s3.put_object, Bucket=bucket, Key="outputs/a", Body=b"a")
+        assert not refused(s3.list_objects_v2, Bucket=bucket)
+        assert refused(s3.delete_bucket, Bucket=bucket)
+        assert refused(s3.put_object, Bucket="somebody-elses", Key="a", Body=b"a")
+        assert refused(dynamodb.delete_table, TableName=table)
+        assert refused(sqs.purge_queue, QueueUrl=queue)
+        assert refused(worker.client("iam").list_users)
+
+    check()
+
+
+def test_credentials_that_are_missing_are_named_with_where_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    with pytest.raises(DeployError, match=r"AWS_ACCESS_KEY_ID.*https://console\.aws\.amazon\.com"):
+        AwsStack(DeployConfig(aws=AwsConfig(region=REGION))).deployed()
+
+
+def test_a_region_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    with pytest.raises(DeployError, match=r"aws.region into deploy.yaml, or set AWS_REGION"):
+        AwsStack(DeployConfig()).deployed()
