@@ -17,7 +17,7 @@ class CancelFlag:
 
     def __init__(self, *, timeout_s: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler sets it on the very thread that may be setting it
         self._reason: ServerlessError | None = None
         self._timeout_s = timeout_s
         self._deadline = None if timeout_s is None else clock() + timeout_s
@@ -31,6 +31,11 @@ class CancelFlag:
         """Start the job's deadline now: `timeout_s` seconds from this call."""
         self._timeout_s = timeout_s
         self._deadline = self._clock() + timeout_s
+
+    @property
+    def reason(self) -> ServerlessError | None:
+        """What `set` was called with first; None where only the deadline has passed, or nothing has."""
+        return self._reason
 
     @property
     def is_set(self) -> bool:

@@ -2,6 +2,7 @@
 
 ServerlessError
 ├── InvalidRequest        invalid_request
+│   └── JobIdTaken        job_id_taken
 ├── GraphRejected         graph_rejected
 │   └── UnknownNode       unknown_node
 ├── ModelError
@@ -17,6 +18,7 @@ ServerlessError
 ├── Cancelled             cancelled
 ├── TimedOut              timed_out
 ├── LeaseLost             lease_lost          retryable
+├── HandedBack            handed_back         retryable
 ├── StorageUnavailable    storage_unavailable retryable
 ├── StateUnavailable      state_unavailable   retryable
 ├── Internal              internal            retryable
@@ -61,6 +63,12 @@ class InvalidRequest(ServerlessError):
     """The request itself is malformed: a field is missing, unknown or out of range."""
 
     code = "invalid_request"
+
+
+class JobIdTaken(InvalidRequest):
+    """The `job_id` already names a job with another request."""
+
+    code = "job_id_taken"
 
 
 class GraphRejected(ServerlessError):
@@ -150,6 +158,13 @@ class LeaseLost(ServerlessError):
     """Another worker holds the job now; this one publishes nothing."""
 
     code = "lease_lost"
+    retryable = True
+
+
+class HandedBack(ServerlessError):
+    """The worker was told to stop: its job waits for another one. Never a job's end."""
+
+    code = "handed_back"
     retryable = True
 
 

@@ -19,16 +19,23 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from runtime.cancellation import CancelFlag
 from runtime.cpu_threads import thread_count, wait_briefly
+from runtime.errors import HandedBack
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.progress_relay import ProgressRelay
 
 if TYPE_CHECKING:
+    from runtime.jobs.record import Dispatch
     from runtime.request import JobRequest
     from runtime.result import JobResult
+    from runtime.retries import Requeue
 
 STUCK_EXIT_STATUS = 70
 """What the process ends with when a job does not leave the thread (EX_SOFTWARE of sysexits.h)."""
 
+LOOK_S = 5.0
+"""How often a job that runs on another worker is looked at."""
+
+_STOPPING = "the worker was told to stop"
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -36,7 +43,15 @@ _T = TypeVar("_T")
 class RunsJobs(Protocol):
     """What the thread runs jobs with: `runtime.worker.Worker`."""
 
-    def run(self, request: JobRequest, *, cancel: CancelFlag, on_progress: ProgressSink) -> JobResult:
+    def run(
+        self,
+        request: JobRequest,
+        *,
+        cancel: CancelFlag,
+        on_progress: ProgressSink,
+        dispatch: Dispatch | None,
+        requeue: Requeue,
+    ) -> JobResult:
         """The job's result, whatever became of it; a failed job is a result and not an exception."""
 
     def close(self) -> None:
@@ -49,11 +64,13 @@ class GpuThread:
     The thread starts at once: it imports torch and calls `build_worker` while the caller goes on. If that fails,
     `ready` and every job raise what it raised. A job that has not left the thread `grace_s` seconds after its cancel
     ends the process with `STUCK_EXIT_STATUS`: a call into a kernel or a foreign node cannot be interrupted otherwise,
-    and the next job must not wait behind it.
+    and the next job must not wait behind it. After `hand_back` every job is answered as handed back, and none begins.
     """
 
     def __init__(self, build_worker: Callable[[], RunsJobs], *, grace_s: float = 30.0) -> None:
         self._grace_s = grace_s
+        self._flags: set[CancelFlag] = set()
+        self._is_stopping = False
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._worker: Future[RunsJobs] = Future()
         self._thread = threading.Thread(target=self._serve, args=(build_worker,), name="gpu", daemon=True)
@@ -69,15 +86,27 @@ class GpuThread:
         """Wait until the worker is built. Raises what building it raised."""
         await asyncio.shield(asyncio.wrap_future(self._worker))
 
-    async def run(self, request: JobRequest, on_progress: ProgressSink = ignore_progress) -> JobResult:
-        """Run the job and answer its result.
+    async def run(
+        self, request: JobRequest, on_progress: ProgressSink = ignore_progress, *, dispatch: Dispatch | None = None
+    ) -> JobResult:
+        """Run the job and answer its result, after all the attempts that it has.
 
-        `on_progress` is called on the event loop's thread, at most once a second. When the awaiting task is cancelled,
-        the job's flag is set, and `CancelledError` is raised again once the job has left the thread.
+        A job that the same `dispatch` began on another worker is waited for, and taken over when that one is gone;
+        other jobs may run meanwhile. `on_progress` is called on the event loop's thread, at most once a second. When
+        the awaiting task is cancelled, the job's flag is set, and `CancelledError` is raised again once the job has
+        left the thread.
         """
-        flag = CancelFlag()
         relay = ProgressRelay(on_progress, loop=asyncio.get_running_loop())
-        job = self.submit(request, cancel=flag, on_progress=relay)
+        while True:
+            result = await self._attempt(request, relay, dispatch)
+            if result.retry_after_s is None or self._is_stopping:
+                return result
+            looked_at_in_s = result.retry_after_s if result.status == "pending" else min(result.retry_after_s, LOOK_S)
+            await asyncio.sleep(looked_at_in_s)
+
+    async def _attempt(self, request: JobRequest, relay: ProgressSink, dispatch: Dispatch | None) -> JobResult:
+        flag = CancelFlag()
+        job = self.submit(request, cancel=flag, on_progress=relay, dispatch=dispatch, requeue="here")
         outcome = asyncio.wrap_future(job)
         try:
             return await asyncio.shield(outcome)
@@ -88,12 +117,32 @@ class GpuThread:
             raise
 
     def submit(
-        self, request: JobRequest, *, cancel: CancelFlag, on_progress: ProgressSink = ignore_progress
+        self,
+        request: JobRequest,
+        *,
+        cancel: CancelFlag,
+        on_progress: ProgressSink = ignore_progress,
+        dispatch: Dispatch | None = None,
+        requeue: Requeue = "never",
     ) -> Future[JobResult]:
-        """Queue the job; `on_progress` is called on the GPU thread."""
+        """Queue the job for one `Worker.run`; `on_progress` is called on the GPU thread."""
         job: Future[JobResult] = Future()
-        self._tasks.put(functools.partial(_settle, job, lambda: self._run(request, cancel, on_progress)))
+        self._flags.add(cancel)
+        if self._is_stopping:
+            cancel.set(HandedBack(_STOPPING))
+        run = functools.partial(self._run, request, cancel, on_progress, dispatch, requeue)
+        self._tasks.put(functools.partial(_settle, job, run))
+        job.add_done_callback(lambda _: self._flags.discard(cancel))
         return job
+
+    def hand_back(self) -> None:
+        """Give every job back for another worker, the running one within a sampling step, and begin none any more.
+
+        Returns at once. May be called from a signal handler.
+        """
+        self._is_stopping = True
+        for flag in tuple(self._flags):
+            flag.set(HandedBack(_STOPPING))
 
     def close(self) -> None:
         """End the thread and its worker once the queue is done; like a cancelled job they have `grace_s` seconds."""
@@ -102,8 +151,16 @@ class GpuThread:
         if self._thread.is_alive():
             _end_process(f"the GPU thread still works {self._grace_s:g} s after it was closed")
 
-    def _run(self, request: JobRequest, cancel: CancelFlag, on_progress: ProgressSink) -> JobResult:
-        return self._worker.result().run(request, cancel=cancel, on_progress=on_progress)
+    def _run(
+        self,
+        request: JobRequest,
+        cancel: CancelFlag,
+        on_progress: ProgressSink,
+        dispatch: Dispatch | None,
+        requeue: Requeue,
+    ) -> JobResult:
+        worker = self._worker.result()
+        return worker.run(request, cancel=cancel, on_progress=on_progress, dispatch=dispatch, requeue=requeue)
 
     def _serve(self, build_worker: Callable[[], RunsJobs]) -> None:
         with contextlib.ExitStack() as life:

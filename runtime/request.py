@@ -75,6 +75,10 @@ class JobRequest(_Part):
             given.setdefault("comfy_org_api_key", given.pop("api_key_comfy_org"))
         return given
 
+    def to_text(self) -> str:
+        """The request as it is kept for another worker: whole, but for the API key, which is never kept."""
+        return json.dumps(self.model_dump(mode="json", exclude_defaults=True))
+
     @classmethod
     def parse(cls, data: object, *, strict: bool = True) -> tuple[JobRequest, list[str]]:
         """Read a request, an object or a string of JSON, and the warnings about it.

@@ -81,7 +81,11 @@ def _output(output: Output) -> dict[str, Any]:
 
 
 class JobResult(_Part):
-    """How a job ended."""
+    """How a job ended, or where it stands.
+
+    `retry_after_s` is set where whoever brought the request shall bring it again: the job has not ended, and may be
+    had by then.
+    """
 
     job_id: str
     status: Status
@@ -92,6 +96,13 @@ class JobResult(_Part):
     seed_used: Mapping[str, int] = {}
     warnings: tuple[str, ...] = ()
     error: Failure | None = None
+    progress: Mapping[str, Any] | None = None
+    retry_after_s: float | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether this is how the job ended; if not, it waits or runs, and `error` may say why it is not here."""
+        return self.status not in ("pending", "running")
 
     @property
     def images(self) -> list[dict[str, str]]:
@@ -103,14 +114,10 @@ class JobResult(_Part):
         ]
 
     def to_wire(self) -> dict[str, Any]:
-        """The result as JSON types: what completed has its outputs, what did not its error alone."""
-        if self.error is not None:
-            return {
-                "job_id": self.job_id,
-                "status": self.status,
-                "error": self.error.model_dump(mode="json", exclude_none=True),
-                **({"warnings": list(self.warnings)} if self.warnings else {}),
-            }
-        wire = self.model_dump(mode="json", exclude={"error", "outputs"})
+        """The result as JSON types: what completed has its outputs, what did not its error or how far it is."""
+        if self.error is not None or not self.has_ended:
+            told = {"job_id", "status", "error", "progress", "retry_after_s", *(["warnings"] if self.warnings else [])}
+            return self.model_dump(mode="json", include=told, exclude_none=True)
+        wire = self.model_dump(mode="json", exclude={"error", "outputs", "progress", "retry_after_s"})
         wire["outputs"] = [_output(output) for output in self.outputs]
         return {**wire, "images": self.images}

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from runtime.artifacts.store import ArtifactStore
 from runtime.attempt import Finished
 from runtime.clock import utc_text
-from runtime.errors import ServerlessError
+from runtime.errors import LeaseLost, ServerlessError
 from runtime.jobs.record import JobError, JobRecord, Outcome, StoredOutput
 from runtime.request import OutputOptions
-from runtime.result import Failure, JobResult, Output, Timings
+from runtime.result import Failure, JobResult, Output, Status, Timings
 
 
 def result_of(
@@ -27,12 +27,21 @@ def recorded_result(
     record: JobRecord, store: ArtifactStore, options: OutputOptions, default_delivery: str
 ) -> JobResult:
     """The result of a job that the store holds, as it stands now, with links signed now."""
-    return _result(record.job_id, record, _Outputs(store, options, default_delivery, {}))
+    result = _result(record.job_id, record, _Outputs(store, options, default_delivery, {}))
+    if result.has_ended or record.progress is None:
+        return result
+    return result.model_copy(update={"progress": record.progress.to_wire()})
 
 
 def failed_result(job_id: str, error: ServerlessError) -> JobResult:
     """The result of a job that could not be run at all."""
     return JobResult(job_id=job_id, status="failed", error=Failure.of(error))
+
+
+def waiting_result(job_id: str, error: ServerlessError, retry_after_s: float | None) -> JobResult:
+    """The result of a job that goes on elsewhere or later, and why it does not here."""
+    status: Status = "running" if isinstance(error, LeaseLost) else "pending"
+    return JobResult(job_id=job_id, status=status, error=Failure.of(error), retry_after_s=retry_after_s)
 
 
 def _result(job_id: str, outcome: Outcome, outputs: _Outputs) -> JobResult:

@@ -9,7 +9,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -24,11 +24,20 @@ WAIT_S = 20.0
 Body = Callable[[CancelFlag, ProgressSink], Any]
 
 
+class Answer(NamedTuple):
+    """What a job's function gave, in the place of a result."""
+
+    value: Any
+    status: str = "completed"
+    retry_after_s: float | None = None
+
+
 class Calls:
     """A worker whose requests are functions."""
 
-    def run(self, request: Any, *, cancel: CancelFlag, on_progress: ProgressSink) -> Any:
-        return request(cancel, on_progress)
+    def run(self, request: Any, *, cancel: CancelFlag, on_progress: ProgressSink, **_: Any) -> Any:
+        answer = request(cancel, on_progress)
+        return answer if isinstance(answer, Answer) else Answer(answer)
 
     def close(self) -> None:
         """Nothing runs beside the thread."""
@@ -59,7 +68,9 @@ class Gate:
 
 def test_a_job_runs_on_the_gpu_thread_in_inference_mode() -> None:
     with opened() as gpu:
-        seen = asyncio.run(gpu.run(lambda *_: (threading.current_thread().name, torch.is_inference_mode_enabled())))
+        seen = asyncio.run(
+            gpu.run(lambda *_: (threading.current_thread().name, torch.is_inference_mode_enabled()))
+        ).value
     assert seen == ("gpu", True)
     assert not torch.is_inference_mode_enabled()
 
@@ -125,7 +136,7 @@ def test_whatever_a_job_raises_reaches_its_caller_and_the_next_job_runs(error: B
     with opened() as gpu:
         failed = gpu.submit(fail, cancel=CancelFlag())
         assert failed.exception(WAIT_S) is error
-        assert asyncio.run(gpu.run(lambda *_: "right")) == "right"
+        assert asyncio.run(gpu.run(lambda *_: "right")).value == "right"
 
 
 def test_a_cancelled_caller_sets_the_flag_and_returns_only_when_the_job_has_left() -> None:
@@ -188,8 +199,31 @@ def test_a_sink_that_fails_does_not_fail_the_job(caplog: pytest.LogCaptureFixtur
         raise OSError("no route")
 
     with opened() as gpu:
-        assert asyncio.run(gpu.run(job, sink)) == "right"
+        assert asyncio.run(gpu.run(job, sink)).value == "right"
     assert "no route" in caplog.text
+
+
+def test_a_job_that_is_to_come_again_does() -> None:
+    answers = [Answer(1, "pending", 0.01), Answer(2, "running", 0.01), Answer(3)]
+    with opened() as gpu:
+        assert asyncio.run(gpu.run(lambda *_: answers.pop(0))).value == 3
+
+
+def test_every_job_is_handed_back_at_once_and_none_begins_any_more() -> None:
+    entered = threading.Event()
+
+    def until_stopped(cancel: CancelFlag, on_progress: ProgressSink) -> str:
+        entered.set()
+        while not cancel.is_set:
+            threading.Event().wait(0.01)
+        return type(cancel.reason).__name__
+
+    with opened() as gpu:
+        jobs = [gpu.submit(until_stopped, cancel=CancelFlag()) for _ in range(2)]
+        assert entered.wait(WAIT_S)
+        gpu.hand_back()
+        jobs.append(gpu.submit(until_stopped, cancel=CancelFlag()))
+        assert [job.result(WAIT_S).value for job in jobs] == ["HandedBack"] * 3
 
 
 STUCK = """
@@ -197,7 +231,7 @@ STUCK = """
     from runtime.gpu_thread import GpuThread
 
     class Deaf:
-        def run(self, request, *, cancel, on_progress):
+        def run(self, request, **_):
             request.set()
             threading.Event().wait()
 

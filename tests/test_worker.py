@@ -13,8 +13,9 @@ import pytest
 from runtime.build import build, build_artifacts, build_jobs
 from runtime.cancellation import CancelFlag
 from runtime.clock import ManualClock, SystemClock
+from runtime.errors import HandedBack
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import JobRecord, Status
+from runtime.jobs.record import Dispatch, JobRecord, Status
 from runtime.progress import Progress
 from runtime.request import JobRequest
 from runtime.result import JobResult
@@ -50,6 +51,21 @@ class Forever:
             context.step(step, 1_000_000)
 
 
+class Defect:
+    RETURN_TYPES = ()
+    FUNCTION = "run"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def run(self):
+        from runtime.errors import StorageUnavailable
+
+        raise StorageUnavailable("the bucket is away")
+
+
 class Say:
     RETURN_TYPES = ()
     FUNCTION = "run"
@@ -63,7 +79,7 @@ class Say:
         return {"ui": {"text": [text]}}
 
 
-NODE_CLASS_MAPPINGS = {"Fail": Fail, "Forever": Forever, "Say": Say}
+NODE_CLASS_MAPPINGS = {"Fail": Fail, "Forever": Forever, "Say": Say, "Away": Defect}
 """
 Run = Callable[..., JobResult]
 
@@ -75,7 +91,23 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
 PICTURE = node("EmptyImage", width=16, height=8, batch_size=1, color=0xFF0000)
 SAVE = node("SaveImage", images=["1", 0], filename_prefix="red")
 GRAPH = {"1": PICTURE, "2": SAVE}
+HERE, THERE = (Dispatch(backend="runpod", platform_job_id=name) for name in ("one", "two"))
+AWAY = {"1": node("Away")}
+PIXEL = base64.b64encode(b"not looked at").decode()
 FOREVER = {**GRAPH, "3": node("Forever", after=["1", 0])}
+
+
+class Then(list[Progress]):
+    """Progress that is kept, and an `act` at the step `step`."""
+
+    def __init__(self, step: int, act: Callable[[], object]) -> None:
+        self._step = step
+        self._act = act
+
+    def append(self, progress: Progress) -> None:
+        super().append(progress)
+        if progress.step == self._step:
+            self._act()
 
 
 class Home:
@@ -208,7 +240,7 @@ def test_a_failed_job_again_is_the_same_failure(run: Run) -> None:
 def test_another_request_under_a_taken_id_is_refused(run: Run, home: Home) -> None:
     run(job_id="a")
     result = run({**GRAPH, "2": {**SAVE, "inputs": {"images": ["1", 0], "filename_prefix": "blue"}}}, job_id="a")
-    assert (result.status, code(result)) == ("failed", "invalid_request")
+    assert (result.status, code(result)) == ("failed", "job_id_taken")
     assert home.record("a").status is Status.COMPLETED
 
 
@@ -273,15 +305,7 @@ def test_a_node_that_fails_is_named_and_nothing_of_the_job_stays(run: Run, home:
 
 def test_a_cancelled_job_ends_within_a_step_and_leaves_nothing(run: Run, home: Home) -> None:
     flag = CancelFlag()
-    steps = home.progress
-
-    class Stop(list[Progress]):
-        def append(self, progress: Progress) -> None:
-            super().append(progress)
-            if progress.step == 3:
-                flag.set()
-
-    home.progress = Stop(steps)
+    home.progress = Then(3, flag.set)
     result = run(FOREVER, cancel=flag, job_id="a")
     assert (result.status, code(result)) == ("cancelled", "cancelled")
     assert home.progress[-1].step == 3
@@ -331,8 +355,83 @@ def test_a_job_that_another_worker_took_over_publishes_nothing(home: Home, monke
     worker.close()
     others.close()
     assert isinstance(taken[0], Claim)
-    assert (code(result), home.stored()) == ("lease_lost", [])
+    assert (result.status, result.has_ended, code(result), home.stored()) == ("running", False, "lease_lost", [])
     assert home.record("a").worker_id == "other"
+
+
+def test_a_job_that_runs_elsewhere_is_answered_as_it_stands(home: Home, worker: Worker) -> None:
+    jobs = home.jobs()
+    request, _ = JobRequest.parse({"workflow": GRAPH, "job_id": "a"})
+    claim = jobs.claim(worker._facts(request, "a", HERE), worker_id="other")
+    jobs.renew(claim, Progress(node_id="3", step=4, steps=20))
+    answers = {
+        kind: worker.run(request, dispatch=dispatch, requeue=requeue)
+        for kind, dispatch, requeue in (
+            ("asked", None, "never"),
+            ("another", THERE, "here"),
+            ("again", HERE, "here"),
+            ("queued", THERE, "anywhere"),
+        )
+    }
+    jobs.close()
+    assert {(answer.status, answer.error, answer.has_ended) for answer in answers.values()} == {
+        ("running", None, False)
+    }
+    assert {kind: bool(answer.retry_after_s) for kind, answer in answers.items()} == {
+        "asked": False, "another": False, "again": True, "queued": True,
+    }  # fmt: skip
+    assert answers["asked"].to_wire()["progress"]["step"] == 4
+
+
+def test_a_job_that_is_handed_back_waits_for_another_worker_with_its_request(run: Run, home: Home) -> None:
+    flag = CancelFlag()
+    home.progress = Then(3, lambda: flag.set(HandedBack("spot reclaim")))
+    result = run(FOREVER, cancel=flag, job_id="a", comfy_org_api_key="s3cret")
+    assert (result.status, code(result), home.stored()) == ("pending", "handed_back", [])
+    record = home.record("a")
+    assert (record.status, record.attempt, record.handbacks) == (Status.PENDING, 0, 1)
+
+
+def test_a_requeued_job_runs_on_another_worker_from_its_stored_request(run: Run, home: Home) -> None:
+    flag = CancelFlag()
+    flag.set(HandedBack("spot reclaim"))
+    began = run(GRAPH, cancel=flag, job_id="a")
+    assert (began.status, began.job_id) == ("pending", "a")
+    flag = CancelFlag()
+    home.progress = Then(0, lambda: flag.set(HandedBack("spot reclaim")))
+    run(GRAPH, cancel=flag, job_id="a", images=[{"name": "in.png", "image": PIXEL}], comfy_org_api_key="s3cret")
+    other = home.worker()
+    request = other.stored_request("a")
+    assert request is not None
+    assert (request.images[0].image, request.comfy_org_api_key) == (PIXEL, None)
+    assert other.run(request).status == "completed"
+    assert (home.record("a").attempt, home.record("a").handbacks) == (1, 1)
+    other.close()
+
+
+def test_no_request_is_stored_under_an_unknown_id(worker: Worker) -> None:
+    assert worker.stored_request("unknown") is None
+
+
+@pytest.mark.parametrize(
+    ("workflow", "fields", "requeue", "status"),
+    [
+        (AWAY, {}, "anywhere", "pending"),
+        (AWAY, {}, "here", "pending"),
+        (AWAY, {}, "never", "failed"),
+        (AWAY, {"max_attempts": 1}, "anywhere", "failed"),
+        ({**GRAPH, "3": node("Gone")}, {}, "anywhere", "failed"),
+    ],
+    ids=["by a queue", "by the caller", "by nobody", "no attempt left", "bad graph"],
+)
+def test_what_a_retry_may_mend_waits_for_its_next_attempt(
+    worker: Worker, home: Home, workflow: Any, fields: Any, requeue: Any, status: str
+) -> None:
+    request, _ = JobRequest.parse({"workflow": workflow, "job_id": "a", **fields})
+    result = worker.run(request, requeue=requeue)
+    assert (result.status, home.record("a").status.value) == (status, status)
+    assert bool(result.retry_after_s) == (status == "pending")
+    assert home.record("a").attempt == 1
 
 
 def test_files_of_a_request_are_there_for_the_graph_and_gone_after(run: Run, home: Home) -> None:

@@ -16,7 +16,7 @@ from runtime.jobs.attributes import from_attributes, to_attribute, to_attributes
 from runtime.jobs.codec import from_document, to_document, to_summary
 from runtime.jobs.moves import JobMoves, Moved
 from runtime.jobs.overflow import Blobs
-from runtime.jobs.record import ANONYMOUS, JobKey, JobRecord, JobSummary
+from runtime.jobs.record import ANONYMOUS, JobKey, JobRecord, JobSummary, Status
 from runtime.jobs.store import ANONYMOUS_DAYS, Page, due_shard, read_cursor, write_cursor
 from runtime.jobs.table import BY_DUE, BY_USER, EXPIRY, KEY
 from runtime.jobs.update_expression import update_expression
@@ -112,19 +112,22 @@ class DynamoJobStore(JobMoves):
         if before is None:
             self._put(after.key, document, request)
         else:
-            self._update(before, document)
+            kept = request if after.status is Status.PENDING else None
+            self._update(before, {**document, **self._held(after.key, kept)})
 
     def _put(self, key: JobKey, document: Item, request: str | None) -> None:
-        held = {} if request is None else overflow.put_request(key, request, self._blobs)
-        extra = {KEY: str(key), "user_key": _user_key(document), "due_shard": due_shard(key), **held}
+        extra = {KEY: str(key), "user_key": _user_key(document), "due_shard": due_shard(key)}
         with self._translated("PutItem"):
             self._client().put_item(
                 TableName=self._table,
-                Item=to_attributes({**document, **extra}),
+                Item=to_attributes({**document, **extra, **self._held(key, request)}),
                 ConditionExpression=f"attribute_not_exists({KEY}) OR {EXPIRY} <= :now",
                 ExpressionAttributeValues=to_attributes({":now": self._clock.wall()}),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
+
+    def _held(self, key: JobKey, request: str | None) -> Item:
+        return {} if request is None else overflow.put_request(key, request, self._blobs)
 
     def _update(self, before: JobRecord, document: Item) -> None:
         with self._translated("UpdateItem"):

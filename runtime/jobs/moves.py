@@ -9,7 +9,7 @@ from runtime.clock import Clock
 from runtime.errors import Internal
 from runtime.jobs import transitions
 from runtime.jobs.leases import LEASE_S, Claim
-from runtime.jobs.record import JobFacts, JobKey, JobRecord, Outcome, Status
+from runtime.jobs.record import JobError, JobFacts, JobKey, JobRecord, Outcome, Status
 from runtime.progress import Progress
 
 
@@ -37,7 +37,7 @@ class JobMoves(ABC):
     def _move(
         self, key: JobKey, move: transitions.Move, *, known: JobRecord | None, request: str | None = None
     ) -> Moved:
-        """Apply `move` to the job atomically, and write `request` beside it if it is born by that.
+        """Apply `move` to the job atomically, and write `request` beside it if that bears it or makes it pending.
 
         `known` is the record as the caller last saw it, None if it was thought absent: a guess, which may spare a read.
         """
@@ -69,9 +69,14 @@ class JobMoves(ABC):
         move = transitions.finish(claim, outcome, now=self._clock.wall())
         return self._move(claim.record.key, move, known=claim.record).present()
 
-    def hand_back(self, claim: Claim) -> JobRecord:
+    def hand_back(self, claim: Claim, *, request: str | None = None) -> JobRecord:
         move = transitions.hand_back(claim, now=self._clock.wall())
-        return self._move(claim.record.key, move, known=claim.record).present()
+        return self._move(claim.record.key, move, known=claim.record, request=request).present()
+
+    def requeue(self, claim: Claim, error: JobError, *, delay_s: float, request: str | None = None) -> JobRecord:
+        now = self._clock.wall()
+        move = transitions.requeue(claim, error, not_before=now + delay_s, now=now)
+        return self._move(claim.record.key, move, known=claim.record, request=request).present()
 
     def request_cancel(self, tenant: str, job_id: str) -> JobRecord | None:
         known = self.get(tenant, job_id)

@@ -157,8 +157,9 @@ class JobRecord(Outcome, JobFacts):
     """A job as its store holds it.
 
     Times ending in `_at` are ISO 8601 in UTC, but for those that machines compare, in epoch seconds:
-    `lease_expires_at`, `due_at` (the dispatch deadline while pending, the lease while running, None at the end) and
-    `expires_at` (terminal jobs only: from then on the job is taken for absent).
+    `lease_expires_at`, `due_at` (while pending the dispatch deadline of a job that was never claimed, else when it may
+    run again; the lease while running; None at the end), `not_before` (a requeued job's next claim) and `expires_at`
+    (terminal jobs only: from then on the job is taken for absent). `error` of a pending job is its last attempt's.
     `attempt + handbacks` is the number of claims, which is also what `fencing_token` counts.
     `revision` grows with every write.
     """
@@ -175,6 +176,7 @@ class JobRecord(Outcome, JobFacts):
     progress: Progress | None = None
     revision: int = 0
     due_at: float | None = None
+    not_before: float | None = None
     expires_at: int | None = None
     schema_version: int = SCHEMA_VERSION
 

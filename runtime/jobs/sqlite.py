@@ -15,7 +15,7 @@ from runtime.errors import StateUnavailable
 from runtime.jobs import transitions
 from runtime.jobs.codec import from_document, to_document, to_summary
 from runtime.jobs.moves import JobMoves, Moved
-from runtime.jobs.record import JobKey, JobRecord
+from runtime.jobs.record import JobKey, JobRecord, Status
 from runtime.jobs.store import Page, due_shard, read_cursor, write_cursor
 
 BUSY_TIMEOUT_S = 10.0
@@ -50,6 +50,7 @@ _INSERT = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _UPDATE = "UPDATE jobs SET due_at = ?, expires_at = ?, record = ? WHERE tenant = ? AND job_id = ?"
+_KEEP_REQUEST = "UPDATE jobs SET request = ? WHERE tenant = ? AND job_id = ?"
 _FORGET = "DELETE FROM jobs WHERE expires_at <= ?"
 _REQUEST = "SELECT request FROM jobs WHERE tenant = ? AND job_id = ? AND (expires_at IS NULL OR expires_at > ?)"
 _LIST = """
@@ -118,6 +119,8 @@ class SqliteJobStore(JobMoves):
                 self._insert(connection, after, request)
             else:
                 connection.execute(_UPDATE, (*_columns(after), *key))
+                if request is not None and after.status is Status.PENDING:
+                    connection.execute(_KEEP_REQUEST, (request, *key))
             return Moved(record=after, changed=True)
 
     def _read(self, connection: sqlite3.Connection, key: JobKey) -> JobRecord | None:

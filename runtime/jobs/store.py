@@ -11,7 +11,7 @@ from typing import Protocol
 from runtime.clock import epoch_s
 from runtime.errors import InvalidRequest
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import JobFacts, JobKey, JobRecord, JobSummary, Outcome
+from runtime.jobs.record import JobError, JobFacts, JobKey, JobRecord, JobSummary, Outcome
 from runtime.progress import Progress
 
 DUE_SHARDS = 16
@@ -43,7 +43,7 @@ class JobStore(Protocol):
     def create(self, facts: JobFacts, *, dispatch_by: float, request: str | None = None) -> JobRecord:
         """The job `facts`, pending until somebody claims it; `request` is kept for that worker.
 
-        `dispatch_by` in epoch seconds. The same job again is given as it stands now. Raises InvalidRequest if its id
+        `dispatch_by` in epoch seconds. The same job again is given as it stands now. Raises JobIdTaken if its id
         already names a job with another request.
         """
 
@@ -52,8 +52,8 @@ class JobStore(Protocol):
 
         One caller at a time holds a job, for `leases.LEASE_S` from before the call; each claim has a higher fencing
         token. A record is what a caller gets of a job that another holds, that has ended, or that ends by this call:
-        its lease is over with no attempt left (failed) or a cancel asked for (cancelled). Raises InvalidRequest as
-        `create` does.
+        its lease is over with no attempt left (failed) or a cancel asked for (cancelled); or of one that waits for its
+        `not_before`. Raises JobIdTaken as `create` does.
         """
 
     def renew(self, claim: Claim, progress: Progress | None = None) -> Claim:
@@ -65,10 +65,16 @@ class JobStore(Protocol):
     def finish(self, claim: Claim, outcome: Outcome) -> JobRecord:
         """The job as it ended, by `outcome`. Raises LeaseLost, and keeps nothing of it, if the claim lost the job."""
 
-    def hand_back(self, claim: Claim) -> JobRecord:
+    def hand_back(self, claim: Claim, *, request: str | None = None) -> JobRecord:
         """The job, pending again and due at once, without an attempt counted; cancelled if that was asked for.
 
-        Raises LeaseLost if the claim no longer holds the job.
+        `request` is kept for whoever runs it next. Raises LeaseLost if the claim no longer holds the job.
+        """
+
+    def requeue(self, claim: Claim, error: JobError, *, delay_s: float, request: str | None = None) -> JobRecord:
+        """The job, pending again and not to be claimed for `delay_s` seconds, after an attempt that failed by `error`.
+
+        Cancelled if that was asked for, failed by `error` if no attempt is left. Otherwise as `hand_back`.
         """
 
     def request_cancel(self, tenant: str, job_id: str) -> JobRecord | None:
@@ -78,7 +84,7 @@ class JobStore(Protocol):
         """The job as of the last call that returned, by whomever; None if it is absent."""
 
     def request_of(self, tenant: str, job_id: str) -> str | None:
-        """The request that the job was created or first claimed with; None if there is none."""
+        """The request that the job was last created, claimed or made pending with; None if there is none."""
 
     def list_by_user(self, tenant: str, user_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
         """A user's jobs, newest first. May lag behind the writes by a second.

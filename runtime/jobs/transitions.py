@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from runtime.clock import utc_text
-from runtime.errors import Internal, InvalidRequest, LeaseLost
+from runtime.errors import Internal, JobIdTaken, LeaseLost
 from runtime.jobs.leases import LEASE_S, Claim, lease_is_over
 from runtime.jobs.record import JobError, JobFacts, JobRecord, Outcome, Status
 from runtime.progress import Progress
@@ -58,8 +58,8 @@ def create(facts: JobFacts, *, dispatch_by: float, now: float) -> Move:
 def claim(facts: JobFacts, *, worker_id: str, now: float) -> Move:
     """Absent | pending -> running; running -> running under a new fencing token, once the lease is over.
 
-    A job whose lease is over ends instead if its cancel was asked for (cancelled) or no attempt is left (failed).
-    One that is held, or has ended, stays as it is.
+    A job that was requeued waits until its `not_before`. One whose lease is over ends instead if its cancel was asked
+    for (cancelled) or no attempt is left (failed). One that is held, or has ended, stays as it is.
     """
 
     def move(record: JobRecord | None) -> JobRecord:
@@ -67,6 +67,8 @@ def claim(facts: JobFacts, *, worker_id: str, now: float) -> Move:
             return _held(_born(facts, now=now), worker_id=worker_id, now=now)
         _refuse_another_request(record, facts)
         if record.status is Status.PENDING:
+            if record.not_before is not None and now < record.not_before:
+                return record
             return _held(record, worker_id=worker_id, now=now)
         if record.status is not Status.RUNNING or not lease_is_over(record, now):
             return record
@@ -116,16 +118,25 @@ def hand_back(claim: Claim, *, now: float) -> Move:
         held = _still_held(record, claim)
         if held.cancel_requested:
             return _ended(held, Outcome(status=Status.CANCELLED, error=_CANCELLED), now=now)
-        return _with(
-            held,
-            status=Status.PENDING,
-            attempt=held.attempt - 1,
-            handbacks=held.handbacks + 1,
-            worker_id=None,
-            lease_expires_at=None,
-            due_at=now,
-            progress=None,
-        )
+        return _pending(held, attempt=held.attempt - 1, handbacks=held.handbacks + 1, due_at=now)
+
+    return move
+
+
+def requeue(claim: Claim, error: JobError, *, not_before: float, now: float) -> Move:
+    """Running -> pending, not to be claimed before `not_before`: the attempt counts, and `error` is what it ended with.
+
+    A job that was asked to stop is cancelled instead, one without an attempt left fails. Raises LeaseLost unless the
+    claim still holds the job.
+    """
+
+    def move(record: JobRecord | None) -> JobRecord:
+        held = _still_held(record, claim)
+        if held.cancel_requested:
+            return _ended(held, Outcome(status=Status.CANCELLED, error=_CANCELLED), now=now)
+        if held.attempt >= held.max_attempts:
+            return _ended(held, Outcome(status=Status.FAILED, error=error), now=now)
+        return _pending(held, error=error, not_before=not_before, due_at=not_before)
 
     return move
 
@@ -157,6 +168,10 @@ def _born(facts: JobFacts, *, now: float, due_at: float | None = None) -> JobRec
     return JobRecord(**vars(facts), status=Status.PENDING, created_at=utc_text(now), due_at=due_at)
 
 
+def _pending(record: JobRecord, **changes: Any) -> JobRecord:
+    return _with(record, status=Status.PENDING, worker_id=None, lease_expires_at=None, progress=None, **changes)
+
+
 def _held(record: JobRecord, *, worker_id: str, now: float) -> JobRecord:
     lease_expires_at = now + LEASE_S
     return _with(
@@ -168,7 +183,9 @@ def _held(record: JobRecord, *, worker_id: str, now: float) -> JobRecord:
         worker_id=worker_id,
         lease_expires_at=lease_expires_at,
         due_at=lease_expires_at,
+        not_before=None,
         progress=None,
+        error=None,
     )
 
 
@@ -207,7 +224,7 @@ def _still_held(record: JobRecord | None, claim: Claim) -> JobRecord:
 
 def _refuse_another_request(record: JobRecord, facts: JobFacts) -> None:
     if record.request_sha256 != facts.request_sha256:
-        raise InvalidRequest(
+        raise JobIdTaken(
             f"job_id {facts.job_id!r} already names a job with another request: "
             "send the same request, or choose another job_id"
         )

@@ -14,6 +14,7 @@ from runtime.jobs.record import ANONYMOUS, Dispatch, JobError, JobFacts, JobReco
 from runtime.jobs.store import DUE_SHARDS, JobStore
 from runtime.progress import Progress
 
+AWAY = JobError(code="storage_unavailable", message="the bucket is away", retryable=True)
 FAILED = Outcome(status=Status.FAILED, error=JobError(code="node_failed", message="no", retryable=False))
 
 
@@ -156,7 +157,7 @@ def test_a_renewal_tells_that_the_job_shall_stop(store: JobStore, facts: JobFact
         assert renewed.cancel_requested
 
 
-@pytest.mark.parametrize("call", ["renew", "finish", "hand_back"])
+@pytest.mark.parametrize("call", ["renew", "finish", "hand_back", "requeue"])
 def test_a_claim_that_lost_its_job_changes_nothing(
     store: JobStore, facts: JobFacts, completed: Outcome, clock: ManualClock, call: str
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_claim_that_lost_its_job_changes_nothing(
         "renew": lambda: store.renew(stale),
         "finish": lambda: store.finish(stale, completed),
         "hand_back": lambda: store.hand_back(stale),
+        "requeue": lambda: store.requeue(stale, AWAY, delay_s=5),
     }
     with pytest.raises(LeaseLost, match="'job-1' is running under token 2, and was claimed under token 1"):
         calls[call]()
@@ -237,6 +239,42 @@ def test_a_job_that_shall_stop_is_not_handed_back(store: JobStore, facts: JobFac
     claim = claimed(store, facts)
     store.request_cancel("acme", "job-1")
     assert store.hand_back(claim).status is Status.CANCELLED
+
+
+def test_a_job_whose_attempt_failed_waits_for_its_next(store: JobStore, facts: JobFacts, clock: ManualClock) -> None:
+    record = store.requeue(claimed(store, facts), AWAY, delay_s=5)
+    assert record == held(store, facts) == store.claim(facts, worker_id="worker-b")
+    assert (record.status, record.attempt, record.handbacks, record.error) == (Status.PENDING, 1, 0, AWAY)
+    assert (record.worker_id, record.lease_expires_at) == (None, None)
+    assert record.not_before == record.due_at == clock.wall() + 5
+    clock.advance(5)
+    again = claimed(store, facts, "worker-b").record
+    assert (again.attempt, again.fencing_token, again.error, again.not_before) == (2, 2, None, None)
+
+
+def test_a_job_that_shall_stop_is_not_requeued(store: JobStore, facts: JobFacts) -> None:
+    claim = claimed(store, facts)
+    store.request_cancel("acme", "job-1")
+    assert store.requeue(claim, AWAY, delay_s=5).status is Status.CANCELLED
+
+
+def test_a_job_without_attempts_left_is_not_requeued(store: JobStore, facts: JobFacts) -> None:
+    record = store.requeue(claimed(store, replace(facts, max_attempts=1)), AWAY, delay_s=5)
+    assert (record.status, record.error, record.due_at) == (Status.FAILED, AWAY, None)
+
+
+@pytest.mark.parametrize("size", [100, 150_000], ids=["small", "large"])
+@pytest.mark.parametrize("call", ["hand_back", "requeue"])
+def test_a_job_that_waits_again_keeps_its_request(store: JobStore, facts: JobFacts, call: str, size: int) -> None:
+    claim = claimed(store, facts)
+    assert store.request_of("acme", "job-1") is None
+    request = "ü" * size
+    calls: dict[str, Callable[[], object]] = {
+        "hand_back": lambda: store.hand_back(claim, request=request),
+        "requeue": lambda: store.requeue(claim, AWAY, delay_s=5, request=request),
+    }
+    calls[call]()
+    assert store.request_of("acme", "job-1") == request
 
 
 def test_a_pending_job_is_cancelled_at_once(store: JobStore, facts: JobFacts) -> None:

@@ -1,0 +1,153 @@
+"""One request's course through a worker: claimed, attempted, and its end, or its return to the others, written."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from runtime.attempt import Attempt, Finished
+from runtime.cancellation import CancelFlag
+from runtime.errors import HandedBack, Internal, LeaseLost, ServerlessError, StateUnavailable
+from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
+from runtime.jobs.record import JobError, JobFacts, JobRecord, Status
+from runtime.progress import Progress, ProgressSink
+from runtime.request import JobRequest
+from runtime.result import JobResult
+from runtime.results import recorded_result, result_of, waiting_result
+from runtime.retries import Requeue, may_retry, retry_delay_s
+
+if TYPE_CHECKING:
+    from runtime.worker import Parts
+
+_log = logging.getLogger(__name__)
+
+STORE_AWAY_S = 30.0
+"""How long a queue keeps a request whose job store cannot be asked."""
+TAKEN_OVER_S = LEASE_S + GRACE_S
+"""How long until a job is free whose holder may be gone."""
+
+
+class Course:
+    """Runs one request; see `Worker.run`."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        request: JobRequest,
+        facts: JobFacts,
+        *,
+        flag: CancelFlag,
+        on_progress: ProgressSink,
+        requeue: Requeue,
+    ) -> None:
+        self._parts = parts
+        self._request = request
+        self._facts = facts
+        self._flag = flag
+        self._on_progress = on_progress
+        self._requeue = requeue
+
+    def run(self) -> JobResult:
+        """Claim the job and run it, or answer where it stands. Raises what the claim does."""
+        stopped = self._flag.reason
+        if isinstance(stopped, HandedBack):  # before it began: the job stays as it is
+            return self._waiting(stopped, 0.0)
+        try:
+            claim = self._parts.jobs.claim(self._facts, worker_id=self._parts.worker_id)
+        except StateUnavailable as exc:
+            if self._requeue != "anywhere":
+                raise
+            return self._waiting(exc, STORE_AWAY_S)
+        if isinstance(claim, JobRecord):
+            return self._standing(claim)
+        return self._run_claimed(claim)
+
+    def _standing(self, record: JobRecord) -> JobResult:
+        result = self._recorded(record)
+        if result.has_ended or not self._comes_again(record):
+            return result
+        return result.model_copy(update={"retry_after_s": self._free_in(record)})
+
+    def _comes_again(self, record: JobRecord) -> bool:
+        """Whether whoever asks waits for the job: a queue always does, a caller for what it began itself."""
+        if self._requeue == "here":
+            dispatch = self._facts.dispatch
+            return record.status is Status.PENDING or (dispatch is not None and dispatch == record.dispatch)
+        return self._requeue == "anywhere"
+
+    def _free_in(self, record: JobRecord) -> float:
+        """Seconds until the job may be claimed, if nobody renews its lease."""
+        free_at = record.not_before if record.lease_expires_at is None else record.lease_expires_at + GRACE_S
+        return max(0.0, (free_at or 0.0) - self._parts.clock.wall())
+
+    def _run_claimed(self, claim: Claim) -> JobResult:
+        parts = self._parts
+        self._flag.limit(min(self._request.timeout_s, parts.max_timeout_s))
+        attempt = Attempt(parts, self._request, claim, self._flag)
+        with parts.heartbeat.watching(claim, self._flag) as watched:
+
+            def report(progress: Progress) -> None:
+                watched.progress = progress
+                self._on_progress(progress)
+
+            end = self._attempt(attempt, report)
+        claim = watched.claim
+        if isinstance(end, Finished):
+            return self._finish(attempt, claim, end)
+        return self._stop(attempt, claim, end)
+
+    def _attempt(self, attempt: Attempt, on_progress: ProgressSink) -> Finished | ServerlessError:
+        try:
+            return attempt.execute(on_progress)
+        except ServerlessError as exc:
+            return exc
+        except Exception as exc:  # the job's failure is recorded, whatever it was
+            _log.exception("job %s failed", attempt.job_id)
+            return Internal(f"{type(exc).__name__}: {exc}")
+
+    def _stop(self, attempt: Attempt, claim: Claim, error: ServerlessError) -> JobResult:
+        """What becomes of a job whose attempt did not come to its outputs."""
+        attempt.discard()
+        if isinstance(error, LeaseLost):
+            return self._waiting(error, TAKEN_OVER_S)
+        try:
+            if isinstance(error, HandedBack):
+                record = self._parts.jobs.hand_back(claim, request=self._request.to_text())
+                return self._left(record, error, 0.0)
+            if may_retry(error, self._requeue) and claim.record.attempt < claim.record.max_attempts:
+                delay_s = retry_delay_s(claim.record.attempt)
+                record = self._parts.jobs.requeue(
+                    claim, JobError.of(error), delay_s=delay_s, request=self._request.to_text()
+                )
+                return self._left(record, error, delay_s)
+        except LeaseLost as exc:
+            return self._waiting(exc, TAKEN_OVER_S)
+        except ServerlessError as exc:  # the lease runs out by itself, and another worker takes the job then
+            _log.error("job %s could not be given back: %s", attempt.job_id, exc.message)
+            return self._waiting(error, TAKEN_OVER_S)
+        return self._finish(attempt, claim, attempt.failed(error))
+
+    def _left(self, record: JobRecord, error: ServerlessError, delay_s: float) -> JobResult:
+        """Of a job that is left to others; it has ended all the same if its cancel was asked for meanwhile."""
+        return self._recorded(record) if record.status.is_terminal else self._waiting(error, delay_s)
+
+    def _finish(self, attempt: Attempt, claim: Claim, finished: Finished) -> JobResult:
+        parts = self._parts
+        try:
+            if not claim.may_publish(parts.clock.monotonic()):
+                raise LeaseLost(f"the lease of job {attempt.job_id} ran out before its end was written")
+            parts.jobs.finish(claim, finished.outcome)
+        except LeaseLost as exc:
+            attempt.discard()
+            return self._waiting(exc, TAKEN_OVER_S)
+        except ServerlessError as exc:
+            _log.error("job %s ended, but its state could not be written: %s", attempt.job_id, exc.message)
+            finished = finished.warned(f"the job's state could not be written: {exc.message}")
+        return result_of(attempt.job_id, finished, parts.artifacts, self._request.output, parts.delivery)
+
+    def _recorded(self, record: JobRecord) -> JobResult:
+        parts = self._parts
+        return recorded_result(record, parts.artifacts, self._request.output, parts.delivery)
+
+    def _waiting(self, error: ServerlessError, delay_s: float) -> JobResult:
+        return waiting_result(self._facts.job_id, error, None if self._requeue == "never" else delay_s)
