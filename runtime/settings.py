@@ -53,6 +53,33 @@ class Settings(BaseModel):
         default=_BUNDLE / "models",
         help="the models folder: checkpoints/, vae/, ...",
     )
+    models_manifest: Path = _from(
+        "MODELS_MANIFEST",
+        default=_BUNDLE / "models_manifest.yaml",
+        help="the file that says which models there are and where they come from",
+    )
+    deployment: str = _from(
+        "DEPLOYMENT",
+        default="default",
+        help="which of the manifest's deployments this is: letters, digits, _, . and -",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+    )
+    model_fetch: bool = _from(
+        "MODEL_FETCH", default=True, help="fetch a model that a workflow names, the manifest has and the volume lacks"
+    )
+    model_url_hosts: Names = _from(
+        "MODEL_URL_HOSTS",
+        default=(),
+        help="hosts, comma separated, that a workflow may name a model's URL of in the model's place",
+    )
+    max_model_url_gb: Gigabytes = _from(
+        "MAX_MODEL_URL_SIZE_GB", default=20, help="GB (1e9 bytes) that a model from a workflow's URL may have"
+    )
+    models_volume_gb: Gigabytes = _from(
+        "MODELS_VOLUME_SIZE_GB",
+        default=0,
+        help="GB (1e9 bytes) of models kept on the volume: those used longest ago make room; 0 for all it holds",
+    )
     native_nodes_path: Path | None = _from(
         "NATIVE_NODES_PATH", default=None, help="a folder of Python files with further native node classes"
     )

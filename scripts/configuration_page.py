@@ -37,7 +37,8 @@ def _default(default: object) -> str:
     if default is None or default == ():
         return "not set"
     if isinstance(default, Path):
-        return f"`{default.relative_to(ROOT)}/` beside the code"
+        slash = "" if default.suffix else "/"
+        return f"`{default.relative_to(ROOT)}{slash}` beside the code"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

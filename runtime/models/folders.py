@@ -29,7 +29,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "vae": ("vae",),
     "vae_approx": ("vae_approx",),
 }
-_OLD_KINDS = {"clip": "text_encoders", "unet": "diffusion_models"}
+OLD_KINDS = {"clip": "text_encoders", "unet": "diffusion_models"}
 
 SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl")
 
@@ -57,7 +57,7 @@ class ModelFolders:
 
         Raises InvalidRequest for a name that is no path below the folder, ModelMissing where there is no such model.
         """
-        _check_name(name)
+        check_name(name)
         for folder in self._folders(kind):
             path = folder / name
             if path.suffix.lower() in SUFFIXES and path.is_file() and self._is_inside(path):
@@ -71,7 +71,7 @@ class ModelFolders:
         return f"there is no model {name!r} in {looked_in}; {hint}"
 
     def _folders(self, kind: str) -> tuple[Path, ...]:
-        kind = _OLD_KINDS.get(kind, kind)
+        kind = OLD_KINDS.get(kind, kind)
         if kind not in KINDS:
             raise InvalidRequest(f"{kind!r} is no kind of model, expected one of {', '.join(KINDS)}")
         return tuple(root / folder for root in self._roots for folder in KINDS[kind])
@@ -133,7 +133,7 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix("")).casefold()
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Raise InvalidRequest for a name that is too long, or is no plain path downwards."""
     if not isinstance(name, str) or not 0 < len(name.encode(errors="replace")) <= _MAX_NAME_BYTES:
         raise InvalidRequest(f"a model's name has 1 to {_MAX_NAME_BYTES} bytes, got {str(name)[:80]!r}")

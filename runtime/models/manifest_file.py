@@ -1,0 +1,144 @@
+"""models_manifest.yaml on disk: read with every problem placed by line and key, written with its comments kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from runtime.errors import SettingsInvalid
+from runtime.models.manifest import CustomNode, Manifest, ManifestConflicts, ManifestModel
+from runtime.near_names import near_names
+
+Key = tuple[str | int, ...]
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestProblem:
+    """What is wrong at one place of the file; `line` counts from 1."""
+
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, {self.key}: {self.message}" if self.key else f"line {self.line}: {self.message}"
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The manifest at `path`. Raises SettingsInvalid that names line and key of everything that is wrong in it."""
+    manifest, problems = read_manifest(_read(path))
+    if manifest is None:
+        shown = "; ".join(map(str, problems[:_MOST_SHOWN]))
+        raise SettingsInvalid(f"{path}: {shown}")
+    return manifest
+
+
+def read_manifest(text: str) -> tuple[Manifest | None, Sequence[ManifestProblem]]:
+    """The manifest that `text` holds, or None and everything that is wrong in it, in the order of the file."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        tree = YAML(typ="rt").load(text)
+    except MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        return None, [ManifestProblem(line=(mark.line if mark else 0) + 1, key="", message=_first_line(exc.problem))]
+    except YAMLError as exc:
+        return None, [ManifestProblem(line=1, key="", message=_first_line(str(exc)))]
+    try:
+        return Manifest.model_validate(_plain({} if tree is None else tree)), ()
+    except ValidationError as exc:
+        errors = [error for error in exc.errors() if error["type"] != "too_short" or not error["input"]]
+        found = [problem for error in errors for problem in _problems(error, tree)]
+        return None, sorted(found, key=lambda problem: problem.line)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as exc:
+        raise SettingsInvalid(f"MODELS_MANIFEST is {str(path)!r}; there is no such file") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsInvalid(f"MODELS_MANIFEST is {str(path)!r}, which cannot be read: {exc}") from exc
+
+
+def _plain(value: Any) -> Any:
+    """`value` without what the YAML library adds for writing it back."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _problems(error: Any, tree: Any) -> Iterator[ManifestProblem]:
+    key: Key = error["loc"]
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, ManifestConflicts):
+        for place, message in cause.problems:
+            yield ManifestProblem(line=_line(tree, place), key=_shown(place), message=message)
+        return
+    message = str(cause) if cause is not None else _explain(error)
+    yield ManifestProblem(line=_line(tree, key), key=_shown(key), message=message)
+
+
+def _explain(error: Any) -> str:
+    kind, value, key = error["type"], error["input"], error["loc"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        known = list(_fields(key))
+        near = near_names(str(key[-1]), known)
+        return f"is no key here; {'did you mean ' + near[0] if near else 'expected one of ' + ', '.join(known)}"
+    if kind == "too_short":
+        return "is empty; expected at least one"
+    if kind == "string_pattern_mismatch":
+        return f"{_cut(value)} does not match; expected {_EXPECTED.get(str(key[-1]), error['ctx']['pattern'])}"
+    return f"{_cut(value)}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+_EXPECTED = {
+    "sha256": "64 hex digits, which `comfyui-serverless models add` finds out",
+    "commit": "a whole commit hash, 40 hex digits",
+    "url": "https://HOST/REPOSITORY",
+}
+
+
+def _fields(key: Key) -> Iterator[str]:
+    owners: Mapping[object, type[BaseModel]] = {"models": ManifestModel, "custom_nodes": CustomNode}
+    return iter(owners[key[0]].model_fields if len(key) > 1 else Manifest.model_fields)
+
+
+def _cut(value: object) -> str:
+    """`value` as a message shows it: an address without what may be a password or a signature."""
+    text = re.sub(r"(://)[^/@']*@", r"\1", re.sub(r"(://[^?']*)\?[^']*", r"\1", repr(value)))
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _shown(key: Key) -> str:
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _line(tree: Any, key: Key) -> int:
+    """The line of the value at `key`, or of the nearest thing around it that the file has."""
+    line = 1
+    for part in key:
+        places = getattr(getattr(tree, "lc", None), "data", None) or {}
+        if part not in places:
+            break
+        line = places[part][0] + 1
+        tree = tree[part]
+    return line
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "it is no YAML").strip().partition("\n")[0]
