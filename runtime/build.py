@@ -18,6 +18,7 @@ from runtime.heartbeat import Heartbeat
 from runtime.ids import new_worker_id
 from runtime.inputs import InputLimits
 from runtime.settings import Settings
+from runtime.sweeper import Sweeper
 from runtime.worker import Parts, Worker
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
         comfy_org_api_key=settings.comfy_org_api_key.get_secret_value() if settings.comfy_org_api_key else None,
     )
     return Worker(parts)
+
+
+def build_sweeper(settings: Settings, *, clock: Clock | None = None) -> Sweeper:
+    """A sweeper of the stores that the settings name. Raises SettingsInvalid for a library that is not here."""
+    clock = clock or SystemClock()
+    _require_boto3(settings)
+    artifacts = build_artifacts(settings, clock)
+    return Sweeper(jobs=build_jobs(settings, clock, artifacts), clock=clock)
 
 
 def build_native(settings: Settings, *, extra_classes: Mapping[str, type] | None = None) -> NativeEngine:

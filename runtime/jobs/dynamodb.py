@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,16 @@ class DynamoJobStore(JobMoves):
                 Limit=limit,
             )
         return [JobKey(*item[KEY]["S"].split("#", 1)) for item in answer["Items"]]
+
+    def leave_due(self, key: JobKey) -> None:
+        with suppress(_Conflict), self._translated("UpdateItem"):
+            self._client().update_item(
+                TableName=self._table,
+                Key={KEY: to_attribute(str(key))},
+                UpdateExpression="REMOVE due_at",
+                ConditionExpression=f"{EXPIRY} <= :now",
+                ExpressionAttributeValues=to_attributes({":now": self._clock.wall()}),
+            )
 
     def _move(
         self, key: JobKey, move: transitions.Move, *, known: JobRecord | None, request: str | None = None

@@ -84,3 +84,7 @@ class JobMoves(ABC):
             return None
         move = transitions.request_cancel(now=self._clock.wall())
         return self._move(known.key, move, known=known).record
+
+    def expire(self, known: JobRecord) -> JobRecord | None:
+        moved = self._move(known.key, transitions.expire(now=self._clock.wall()), known=known)
+        return moved.record if moved.changed else None

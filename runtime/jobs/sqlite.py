@@ -59,6 +59,7 @@ _LIST = """
     ORDER BY created_at DESC, job_id DESC LIMIT ?
 """
 _DUE = "SELECT tenant, job_id FROM jobs WHERE due_shard = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
+_LEAVE_DUE = "UPDATE jobs SET due_at = NULL WHERE tenant = ? AND job_id = ? AND expires_at <= ?"
 _AFTER_ALL = ("~", "")
 """Sorts behind every `created_at`."""
 
@@ -106,6 +107,10 @@ class SqliteJobStore(JobMoves):
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
         with self._connection() as connection:
             return [JobKey(*row) for row in connection.execute(_DUE, (shard, self._clock.wall(), limit))]
+
+    def leave_due(self, key: JobKey) -> None:
+        with self._connection() as connection:
+            connection.execute(_LEAVE_DUE, (*key, self._clock.wall()))
 
     def _move(
         self, key: JobKey, move: transitions.Move, *, known: JobRecord | None, request: str | None = None

@@ -95,6 +95,15 @@ class JobStore(Protocol):
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
         """Jobs of `shard` (0 to DUE_SHARDS - 1) whose `due_at` has passed, longest overdue first. May lag by 1 s."""
 
+    def expire(self, known: JobRecord) -> JobRecord | None:
+        """The job as this call moved it, its lease or its time to wait being over; None if there was nothing to move.
+
+        `known` is the job as the caller has just read it. Of several callers one moves it, to pending or to its end.
+        """
+
+    def leave_due(self, key: JobKey) -> None:
+        """Take a job that is past its `expires_at` out of `due`; nothing happens to any other."""
+
 
 ANONYMOUS_DAYS = 31
 

@@ -12,10 +12,13 @@ from types import MappingProxyType
 from typing import Any
 
 from runtime.clock import utc_text
-from runtime.errors import Internal, JobIdTaken, LeaseLost
+from runtime.errors import Internal, JobIdTaken, LeaseLost, TimedOut
 from runtime.jobs.leases import LEASE_S, Claim, lease_is_over
 from runtime.jobs.record import JobError, JobFacts, JobRecord, Outcome, Status
 from runtime.progress import Progress
+
+ABANDONED_S = 6 * 3600.0
+"""A job that waits to be brought again (handed back, or lost by its worker) ends after this long."""
 
 Move = Callable[["JobRecord | None"], "JobRecord | None"]
 
@@ -156,6 +159,26 @@ def request_cancel(*, now: float) -> Move:
     return move
 
 
+def expire(*, now: float) -> Move:
+    """What becomes of a job whose `due_at` has passed and that nobody moves any more; any other stays as it is.
+
+    Running, its lease over: pending again, or ended as `claim` would end it. Pending: timed out, at once where it was
+    never claimed (`due_at` is its dispatch deadline), else once ABANDONED_S have passed in which its platform did not
+    bring it again.
+    """
+
+    def move(record: JobRecord | None) -> JobRecord | None:
+        if record is None or record.status.is_terminal:
+            return record
+        if record.status is Status.PENDING:
+            return _abandoned(record, now=now) if _is_abandoned(record, now) else record
+        if not lease_is_over(record, now):
+            return record
+        return _ended_by_its_lease(record, now=now) or _pending(record, due_at=now)
+
+    return move
+
+
 _CANCELLED = JobError(code="cancelled", message="the job was cancelled on request", retryable=False)
 
 
@@ -208,6 +231,17 @@ def _ended_by_its_lease(record: JobRecord, *, now: float) -> JobRecord | None:
     message = f"the last of {record.max_attempts} attempts ended without a word from worker {record.worker_id!r}"
     error = JobError(code=LeaseLost.code, message=message, retryable=LeaseLost.retryable)
     return _ended(record, Outcome(status=Status.FAILED, error=error), now=now)
+
+
+def _is_abandoned(record: JobRecord, now: float) -> bool:
+    waits_s = ABANDONED_S if record.fencing_token else 0.0
+    return record.due_at is not None and now >= record.due_at + waits_s
+
+
+def _abandoned(record: JobRecord, *, now: float) -> JobRecord:
+    since = "its attempt ended" if record.fencing_token else "it was dispatched"
+    error = JobError(code=TimedOut.code, message=f"no worker took the job in time since {since}", retryable=True)
+    return _ended(record, Outcome(status=Status.TIMED_OUT, error=error), now=now)
 
 
 def _is_of_claim(record: JobRecord, claim: Claim) -> bool:
