@@ -20,7 +20,15 @@ COMFYUIS_OWN = frozenset(
 )  # fmt: skip
 """The top-level names of ComfyUI's checkout, which share `sys.path` with ours in one process."""
 HEAVY = ("torch", "numpy", "PIL", "boto3", "botocore", "runpod")
-FETCHERS_AND_STORES = ("aws", "fetch/s3", "artifacts/s3", "artifacts/presign", "jobs/dynamodb", "jobs/table")
+FETCHERS_AND_STORES = (
+    "aws",
+    "fetch/s3",
+    "artifacts/s3",
+    "artifacts/presign",
+    "documents/dynamodb",
+    "jobs/dynamodb",
+    "jobs/table",
+)
 
 
 def sources(folder: str) -> list[Path]:
