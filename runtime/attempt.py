@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.artifacts.delivery import Delivered, Delivery, Place
 from runtime.cancellation import CancelFlag
 from runtime.errors import Cancelled, GraphRejected, ServerlessError, TimedOut
+from runtime.fetch.uploads import UploadAccess
 from runtime.graph.overrides import apply_overrides, seeds_of
 from runtime.graph.workflow import Graph, parse_workflow, read_json
 from runtime.inputs import fetch_inputs
@@ -59,11 +60,12 @@ class Attempt:
     def __init__(self, parts: Parts, request: JobRequest, claim: Claim, flag: CancelFlag) -> None:
         self.request = request
         self.job_id = claim.record.job_id
+        self._tenant = claim.record.tenant
         self._parts = parts
         self._flag = flag
         self._watch = Stopwatch()
         self._engine: Engine | None = None
-        place = Place(user=claim.record.tenant, job_id=self.job_id, token=claim.fencing_token)
+        place = Place(user=self._tenant, job_id=self.job_id, token=claim.fencing_token)
         keep_data = (request.output.delivery or parts.delivery) == "base64"
         self._delivery = Delivery(parts.artifacts, place, request.output, parts.uploads, keep_data=keep_data)
 
@@ -74,7 +76,13 @@ class Attempt:
         parts = self._parts
         with Workspace(root=parts.workspace_root, shared_inputs=parts.shared_inputs) as workspace:
             fetch_inputs(
-                self.request.images, workspace, cancel=self._flag, limits=parts.limits, web=parts.web, s3=parts.s3
+                self.request.images,
+                workspace,
+                cancel=self._flag,
+                limits=parts.limits,
+                web=parts.web,
+                s3=replace(parts.s3, user=self._tenant) if parts.s3 else None,
+                uploads=UploadAccess(store=parts.artifacts, tenant=self._tenant),
             )
             graph = self._graph()
             self._engine = engine = parts.engines.choose(graph, self.request.engine)
@@ -83,7 +91,7 @@ class Attempt:
             self._watch.lap("resolve")
             run = Run(
                 job_id=self.job_id,
-                tenant=parts.tenant,
+                tenant=self._tenant,
                 files=workspace,
                 sink=self._delivery,
                 flag=self._flag,

@@ -51,6 +51,7 @@ class RunsJobs(Protocol):
         on_progress: ProgressSink,
         dispatch: Dispatch | None,
         requeue: Requeue,
+        tenant: str | None,
     ) -> JobResult:
         """The job's result, whatever became of it; a failed job is a result and not an exception."""
 
@@ -124,13 +125,14 @@ class GpuThread:
         on_progress: ProgressSink = ignore_progress,
         dispatch: Dispatch | None = None,
         requeue: Requeue = "never",
+        tenant: str | None = None,
     ) -> Future[JobResult]:
         """Queue the job for one `Worker.run`; `on_progress` is called on the GPU thread."""
         job: Future[JobResult] = Future()
         self._flags.add(cancel)
         if self._is_stopping:
             cancel.set(HandedBack(_STOPPING))
-        run = functools.partial(self._run, request, cancel, on_progress, dispatch, requeue)
+        run = functools.partial(self._run, request, cancel, on_progress, dispatch, requeue, tenant)
         self._tasks.put(functools.partial(_settle, job, run))
         job.add_done_callback(lambda _: self._flags.discard(cancel))
         return job
@@ -158,9 +160,12 @@ class GpuThread:
         on_progress: ProgressSink,
         dispatch: Dispatch | None,
         requeue: Requeue,
+        tenant: str | None,
     ) -> JobResult:
         worker = self._worker.result()
-        return worker.run(request, cancel=cancel, on_progress=on_progress, dispatch=dispatch, requeue=requeue)
+        return worker.run(
+            request, cancel=cancel, on_progress=on_progress, dispatch=dispatch, requeue=requeue, tenant=tenant
+        )
 
     def _serve(self, build_worker: Callable[[], RunsJobs]) -> None:
         with contextlib.ExitStack() as life:

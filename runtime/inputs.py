@@ -16,6 +16,7 @@ from runtime.errors import InputError, InputRejected, InputUnreachable, Serverle
 from runtime.fetch.access import S3Access, WebAccess
 from runtime.fetch.base64_text import write_base64
 from runtime.fetch.sink import ByteBudget, Sink
+from runtime.fetch.uploads import UploadAccess
 from runtime.file_names import shown
 from runtime.workspace import Workspace
 
@@ -23,7 +24,7 @@ _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
 
 
 class InputFile(Protocol):
-    """One entry of a request's `images`: a name, and base64 or an https, http or s3 address."""
+    """One entry of a request's `images`: a name, and base64 or an https, http, s3 or upload address."""
 
     @property
     def name(self) -> str: ...
@@ -59,13 +60,14 @@ def fetch_inputs(
     limits: InputLimits | None = None,
     web: WebAccess | None = None,
     s3: S3Access | None = None,
+    uploads: UploadAccess | None = None,
 ) -> None:
     """Write every file of `images` into the workspace's input folder under its own name.
 
     Base64 is decoded at once, addresses are fetched side by side; the first failure ends the others. Raises
     InputRejected or InputUnreachable naming the entry, StorageUnavailable where there is no room to write them, and
     what `cancel` raises within a fraction of a second.
-    With `s3` None no `s3://` address is read.
+    With `s3` None no `s3://` address is read, with `uploads` None no `upload:` address.
     """
     if not images:
         return
@@ -74,7 +76,7 @@ def fetch_inputs(
         raise InputRejected(f"images has {len(images)} entries, expected at most {limits.files}")
     with _full_disk_translated():
         entries = [_entry(index, image, workspace) for index, image in enumerate(images)]
-    fetch = _Fetch(cancel=cancel, limits=limits, web=web or WebAccess(), s3=s3)
+    fetch = _Fetch(cancel=cancel, limits=limits, web=web or WebAccess(), s3=s3, uploads=uploads)
     for entry in entries:
         if entry.scheme is None:
             fetch.run(entry)
@@ -111,11 +113,20 @@ def _full_disk_translated() -> Iterator[None]:
 class _Fetch:
     """The transfers of one request, which share a budget of bytes and end together."""
 
-    def __init__(self, *, cancel: CancelFlag, limits: InputLimits, web: WebAccess, s3: S3Access | None) -> None:
+    def __init__(
+        self,
+        *,
+        cancel: CancelFlag,
+        limits: InputLimits,
+        web: WebAccess,
+        s3: S3Access | None,
+        uploads: UploadAccess | None,
+    ) -> None:
         self._cancel = cancel
         self._limits = limits
         self._web = web
         self._s3 = s3
+        self._uploads = uploads
         self._budget = ByteBudget(limits.total_bytes)
         self._failed = CancelFlag()
 
@@ -163,8 +174,10 @@ class _Fetch:
             s3.download(entry.text.strip(), sink, self._s3)
         elif entry.scheme == "s3":
             raise InputRejected("it is an s3:// address, which this deployment does not read")
+        elif entry.scheme == "upload" and self._uploads is not None:
+            self._uploads.download(entry.text.strip(), sink)
         else:
-            raise InputRejected(f"its scheme is {entry.scheme!r}, expected https, http, s3 or base64")
+            raise InputRejected(f"its scheme is {entry.scheme!r}, expected https, http, s3, upload or base64")
 
     def _checker(self) -> Callable[[], None]:
         timeout_s = self._limits.transfer_timeout_s

@@ -10,20 +10,19 @@ from pathlib import Path
 
 from runtime.artifacts.store import ArtifactStore
 from runtime.cancellation import CancelFlag
-from runtime.canonical import request_sha256, sha256_of_json
 from runtime.clock import Clock
 from runtime.course import Course
 from runtime.engines.choice import Engines
-from runtime.errors import Internal, InvalidRequest, ServerlessError
+from runtime.errors import Internal, ServerlessError
 from runtime.fetch.access import S3Access, WebAccess
 from runtime.heartbeat import Heartbeat
 from runtime.ids import new_job_id
 from runtime.inputs import InputLimits
-from runtime.jobs.record import Dispatch, JobFacts
+from runtime.job_facts import facts_of
+from runtime.jobs.record import Dispatch
 from runtime.jobs.store import JobStore
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.request import JobRequest
-from runtime.request_size import refuse_large
 from runtime.result import JobResult
 from runtime.results import failed_result
 from runtime.retries import Requeue
@@ -69,6 +68,7 @@ class Worker:
         on_progress: ProgressSink = ignore_progress,
         dispatch: Dispatch | None = None,
         requeue: Requeue = "never",
+        tenant: str | None = None,
     ) -> JobResult:
         """Run one job to its end and answer how it ended; what fails is a result too, never an exception.
 
@@ -80,11 +80,18 @@ class Worker:
         that waits for its next attempt, or whose store could not be asked: its request must not be taken for done.
         `requeue` says who brings it again, and so whether an attempt that failed for a reason which may pass is made
         again; `retry_after_s` is then when. `dispatch` names the delivery: of a job that runs elsewhere, only the
-        delivery that it began with is told by `"here"` to come again.
+        delivery that it began with is told by `"here"` to come again. `tenant` is whose job it is, by default the
+        deployment's.
         """
         job_id = request.job_id or new_job_id(self._parts.clock.wall())
         try:
-            facts = self._facts(request, job_id, dispatch)
+            facts = facts_of(
+                request,
+                tenant=tenant or self._parts.tenant,
+                job_id=job_id,
+                dispatch=dispatch,
+                max_bytes=self._parts.max_request_bytes,
+            )
             flag = cancel or CancelFlag()
             return Course(self._parts, request, facts, flag=flag, on_progress=on_progress, requeue=requeue).run()
         except ServerlessError as exc:
@@ -111,21 +118,3 @@ class Worker:
         """End the worker's threads, uploads first."""
         self._parts.uploads.shutdown(wait=True)
         self._parts.heartbeat.close()
-
-    def _facts(self, request: JobRequest, job_id: str, dispatch: Dispatch | None = None) -> JobFacts:
-        try:
-            refuse_large(request, self._parts.max_request_bytes)
-            workflow_sha256 = sha256_of_json(request.workflow)
-            request_hash = request_sha256(request, workflow_sha256)
-        except (TypeError, ValueError, RecursionError) as exc:
-            raise InvalidRequest(f"the request is no plain JSON: {exc}") from exc
-        return JobFacts(
-            tenant=self._parts.tenant,
-            job_id=job_id,
-            request_sha256=request_hash,
-            workflow_sha256=workflow_sha256,
-            user_id=request.user_id,
-            dispatch=dispatch,
-            max_attempts=request.max_attempts,
-            ttl_s=request.ttl_s,
-        )

@@ -14,8 +14,9 @@ from runtime.build import build, build_artifacts, build_jobs
 from runtime.cancellation import CancelFlag
 from runtime.clock import ManualClock, SystemClock
 from runtime.errors import HandedBack
+from runtime.job_facts import facts_of
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import Dispatch, JobRecord, Status
+from runtime.jobs.record import Dispatch, JobFacts, JobRecord, Status
 from runtime.progress import Progress
 from runtime.request import JobRequest
 from runtime.result import JobResult
@@ -339,6 +340,11 @@ def test_a_cancel_through_the_store_ends_the_job(worker: Worker, home: Home, mon
     jobs.close()
 
 
+def facts(request: JobRequest, dispatch: Dispatch | None = None) -> JobFacts:
+    """What the deployment's worker claims the request as."""
+    return facts_of(request, tenant="default", job_id="a", dispatch=dispatch, max_bytes=1_000_000)
+
+
 def test_a_job_that_another_worker_took_over_publishes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.heartbeat.TICK_S", 0.005)
     clock = ManualClock()
@@ -349,7 +355,7 @@ def test_a_job_that_another_worker_took_over_publishes_nothing(home: Home, monke
     def take_over(progress: Progress) -> None:
         if progress.step == 1:
             clock.advance(100)
-            taken.append(others.claim(worker._facts(request, "a"), worker_id="other"))
+            taken.append(others.claim(facts(request), worker_id="other"))
 
     result = worker.run(request, on_progress=take_over)
     worker.close()
@@ -362,7 +368,7 @@ def test_a_job_that_another_worker_took_over_publishes_nothing(home: Home, monke
 def test_a_job_that_runs_elsewhere_is_answered_as_it_stands(home: Home, worker: Worker) -> None:
     jobs = home.jobs()
     request, _ = JobRequest.parse({"workflow": GRAPH, "job_id": "a"})
-    claim = jobs.claim(worker._facts(request, "a", HERE), worker_id="other")
+    claim = jobs.claim(facts(request, HERE), worker_id="other")
     jobs.renew(claim, Progress(node_id="3", step=4, steps=20))
     answers = {
         kind: worker.run(request, dispatch=dispatch, requeue=requeue)
