@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runtime.artifacts.delivery import Delivered, Delivery, Place
+from runtime.artifacts.kept import Kept
 from runtime.cancellation import CancelFlag
-from runtime.errors import Cancelled, GraphRejected, ServerlessError, TimedOut
+from runtime.errors import GraphRejected, ServerlessError, StorageUnavailable
 from runtime.fetch.uploads import UploadAccess
 from runtime.graph.overrides import apply_overrides, seeds_of
 from runtime.graph.workflow import Graph, parse_workflow, read_json
 from runtime.inputs import fetch_inputs
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import JobError, Outcome, Status, StoredOutput, Timings
+from runtime.jobs.record import Outcome, Status, StoredOutput, Timings
 from runtime.progress import ProgressSink
 from runtime.request import JobRequest
 from runtime.workspace import Workspace
@@ -61,19 +62,23 @@ class Attempt:
         self.request = request
         self.job_id = claim.record.job_id
         self._tenant = claim.record.tenant
+        self._kept_name = f"{self._tenant}.{claim.record.request_sha256}"
+        self._is_kept = False
         self._parts = parts
         self._flag = flag
         self._watch = Stopwatch()
         self._engine: Engine | None = None
         place = Place(user=self._tenant, job_id=self.job_id, token=claim.fencing_token)
         keep_data = (request.output.delivery or parts.delivery) == "base64"
-        self._delivery = Delivery(parts.artifacts, place, request.output, parts.uploads, keep_data=keep_data)
+        self._delivery = Delivery(parts.artifacts, place, request.output, parts.uploads, flag, keep_data=keep_data)
 
     def execute(self, on_progress: ProgressSink) -> Finished:
-        """Walk the way of the job. Raises an error of the tree; `failed` then takes back what was uploaded."""
+        """Walk the way of the job. Raises an error of the tree; `discard` then takes back what was uploaded."""
         from runtime.engines.protocol import Run
 
         parts = self._parts
+        if (kept := parts.kept.find(self._kept_name)) is not None:
+            return self._deliver_kept(kept)
         with Workspace(root=parts.workspace_root, shared_inputs=parts.shared_inputs) as workspace:
             fetch_inputs(
                 self.request.images,
@@ -101,27 +106,49 @@ class Attempt:
             )
             execution = engine.execute(report, run)
             self._watch.lap("execute")
-            delivered = self._delivery.finish()
-            self._flag.check()
+            delivered = self._deliver(engine.name, report.warnings)
         self._watch.lap("deliver")
         return self._completed(graph, execution, delivered, report.warnings)
 
     def failed(self, exc: ServerlessError) -> Finished:
-        """The end that `exc` means; nothing that was uploaded stays."""
-        self.discard()
-        status = {Cancelled: Status.CANCELLED, TimedOut: Status.TIMED_OUT}.get(type(exc), Status.FAILED)
-        return Finished(
-            outcome=Outcome(
-                status=status,
-                engine=self._engine.name if self._engine else None,
-                error=JobError.of(exc),
-                timings_ms=self._timings({}, 0.0),
-            )
-        )
+        """The end that `exc` means."""
+        engine = self._engine.name if self._engine else None
+        return Finished(outcome=Outcome.of(exc, engine=engine, timings_ms=self._timings({}, 0.0)))
 
     def discard(self) -> None:
-        """Take back what this attempt uploaded."""
-        self._delivery.discard()
+        """Take back what this attempt uploaded, unless its outputs are kept for the next one."""
+        if not self._is_kept:
+            self._delivery.discard()
+
+    def _deliver(self, engine: str, warnings: Sequence[str]) -> list[Delivered]:
+        """Wait for the outputs to lie in the store; where it does not take them, keep them."""
+        try:
+            delivered = self._delivery.finish()
+        except StorageUnavailable:
+            unsent = self._delivery.unsent()
+            if unsent is not None:
+                kept = Kept(engine=engine, warnings=tuple(warnings), outputs=tuple(unsent))
+                self._is_kept = self._parts.kept.keep(self._kept_name, kept)
+            raise
+        self._flag.check()
+        return delivered
+
+    def _deliver_kept(self, kept: Kept) -> Finished:
+        """Deliver what an earlier attempt at the same request has computed; nothing is computed again."""
+        self._parts.kept.deliver(self._kept_name, kept, self._delivery)
+        delivered = self._delivery.finish()
+        self._flag.check()
+        self._parts.kept.forget(self._kept_name)
+        self._watch.lap("deliver")
+        outcome = Outcome(
+            status=Status.COMPLETED,
+            engine=kept.engine,
+            outputs=tuple(map(_stored, delivered)),
+            timings_ms=self._timings({}, 0.0),
+            seed_used=seeds_of(self._graph().source),
+            warnings=(*kept.warnings, "the outputs are those of an earlier attempt, which could not deliver them"),
+        )
+        return Finished(outcome=outcome, delivered=delivered)
 
     def _graph(self) -> Graph:
         workflow: Any = self.request.workflow

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from runtime.artifacts.kept import KeptOutputs
+from runtime.artifacts.local import FolderArtifactStore
 from runtime.aws import AwsAccess, client_config
 from runtime.bucket import Bucket
 from runtime.clock import Clock, SystemClock
@@ -18,6 +20,7 @@ from runtime.heartbeat import Heartbeat
 from runtime.ids import new_worker_id
 from runtime.inputs import InputLimits
 from runtime.settings import Settings
+from runtime.spool import Spool
 from runtime.sweeper import Sweeper
 from runtime.worker import Parts, Worker
 
@@ -44,11 +47,14 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
     _require_device(settings.device)
     artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)
+    spool = Spool(jobs, artifacts, _disk(settings, "spool"))
     parts = Parts(
         engines=Engines({"native": lambda: build_native(settings)}, default=settings.engine),
         jobs=jobs,
         artifacts=artifacts,
-        heartbeat=Heartbeat(jobs, clock),
+        heartbeat=Heartbeat(jobs, clock, grace_s=settings.cancel_grace_s, chores=spool.apply),
+        spool=spool,
+        kept=KeptOutputs(_disk(settings, "kept"), artifacts, clock),
         uploads=ThreadPoolExecutor(_UPLOAD_THREADS, thread_name_prefix="upload"),
         clock=clock,
         worker_id=new_worker_id(),
@@ -113,8 +119,6 @@ def build_artifacts(settings: Settings, clock: Clock | None = None) -> ArtifactS
     """The bucket where one is named, else the folder."""
     bucket = settings.bucket
     if bucket is None:
-        from runtime.artifacts.local import FolderArtifactStore
-
         return FolderArtifactStore(settings.data_path / "artifacts", base_url=settings.public_url, clock=clock)
     from runtime.artifacts.s3 import S3ArtifactStore
 
@@ -136,6 +140,11 @@ def build_jobs(settings: Settings, clock: Clock, artifacts: ArtifactStore) -> Jo
 
     access = AwsAccess(region=settings.aws_region, endpoint_url=settings.dynamodb_endpoint_url)
     return DynamoJobStore(settings.dynamodb_table, access=access, blobs=artifacts, clock=clock)
+
+
+def _disk(settings: Settings, name: str) -> FolderArtifactStore:
+    """A folder of the worker's own, for what a store does not take."""
+    return FolderArtifactStore(settings.data_path / name, base_url=settings.public_url)
 
 
 def _bucket_access(settings: Settings, bucket: Bucket | None) -> AwsAccess:

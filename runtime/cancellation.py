@@ -41,12 +41,18 @@ class CancelFlag:
     def is_set(self) -> bool:
         return self._reason is not None or self._is_late()
 
-    def check(self) -> None:
-        """Raise the reason if the flag is set, `TimedOut` if the deadline has passed."""
+    def due(self) -> ServerlessError | None:
+        """What the job shall end with now: the reason if the flag is set, `TimedOut` if the deadline has passed."""
         if self._reason is not None:
-            raise self._reason
+            return self._reason
         if self._is_late():
-            raise TimedOut(f"the job ran longer than its timeout_s of {self._timeout_s:g} s")
+            return TimedOut(f"the job ran longer than its timeout_s of {self._timeout_s:g} s")
+        return None
+
+    def check(self) -> None:
+        """Raise what is due, if anything is."""
+        if (error := self.due()) is not None:
+            raise error
 
     def _is_late(self) -> bool:
         return self._deadline is not None and self._clock() >= self._deadline

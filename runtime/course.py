@@ -58,9 +58,19 @@ class Course:
             if self._requeue != "anywhere":
                 raise
             return self._waiting(exc, STORE_AWAY_S)
+        self._apply_spool()
         if isinstance(claim, JobRecord):
             return self._standing(claim)
         return self._run_claimed(claim)
+
+    def _apply_spool(self) -> None:
+        """Now that the store answers: the ends that it has not heard of."""
+        if self._parts.spool.is_empty:
+            return
+        try:
+            self._parts.spool.apply()
+        except ServerlessError as exc:
+            _log.warning("%s", exc.message)
 
     def _standing(self, record: JobRecord) -> JobResult:
         result = self._recorded(record)
@@ -84,7 +94,7 @@ class Course:
         parts = self._parts
         self._flag.limit(min(self._request.timeout_s, parts.max_timeout_s))
         attempt = Attempt(parts, self._request, claim, self._flag)
-        with parts.heartbeat.watching(claim, self._flag) as watched:
+        with parts.heartbeat.watching(claim, self._flag, self._request) as watched:
 
             def report(progress: Progress) -> None:
                 watched.progress = progress
@@ -142,7 +152,9 @@ class Course:
             return self._waiting(exc, TAKEN_OVER_S)
         except ServerlessError as exc:
             _log.error("job %s ended, but its state could not be written: %s", attempt.job_id, exc.message)
-            finished = finished.warned(f"the job's state could not be written: {exc.message}")
+            if not parts.spool.keep(claim, finished.outcome) and self._requeue == "anywhere":
+                return self._waiting(exc, TAKEN_OVER_S)
+            finished = finished.warned(f"the job's state could not be written yet: {exc.message}")
         return result_of(attempt.job_id, finished, parts.artifacts, self._request.output, parts.delivery)
 
     def _recorded(self, record: JobRecord) -> JobResult:

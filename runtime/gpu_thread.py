@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import faulthandler
 import functools
 import gc
 import logging
-import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runtime.cancellation import CancelFlag
 from runtime.cpu_threads import thread_count, wait_briefly
 from runtime.errors import HandedBack
+from runtime.process_end import end_process
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.progress_relay import ProgressRelay
 
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from runtime.request import JobRequest
     from runtime.result import JobResult
     from runtime.retries import Requeue
-
-STUCK_EXIT_STATUS = 70
-"""What the process ends with when a job does not leave the thread (EX_SOFTWARE of sysexits.h)."""
 
 LOOK_S = 5.0
 """How often a job that runs on another worker is looked at."""
@@ -64,8 +60,9 @@ class GpuThread:
 
     The thread starts at once: it imports torch and calls `build_worker` while the caller goes on. If that fails,
     `ready` and every job raise what it raised. A job that has not left the thread `grace_s` seconds after its cancel
-    ends the process with `STUCK_EXIT_STATUS`: a call into a kernel or a foreign node cannot be interrupted otherwise,
-    and the next job must not wait behind it. After `hand_back` every job is answered as handed back, and none begins.
+    ends the process with `process_end.STUCK_EXIT_STATUS`: a call into a kernel or a foreign node cannot be interrupted
+    otherwise, and the next job must not wait behind it. After `hand_back` every job is answered as handed back, and
+    none begins.
     """
 
     def __init__(self, build_worker: Callable[[], RunsJobs], *, grace_s: float = 30.0) -> None:
@@ -151,7 +148,7 @@ class GpuThread:
         self._tasks.put(None)
         self._thread.join(self._grace_s)
         if self._thread.is_alive():
-            _end_process(f"the GPU thread still works {self._grace_s:g} s after it was closed")
+            end_process(f"the GPU thread still works {self._grace_s:g} s after it was closed")
 
     def _run(
         self,
@@ -181,7 +178,7 @@ class GpuThread:
         while not outcome.done():
             remaining_s = deadline - time.monotonic()
             if remaining_s <= 0:
-                _end_process(f"a cancelled job has not left the GPU thread within {self._grace_s:g} s")
+                end_process(f"a cancelled job has not left the GPU thread within {self._grace_s:g} s")
             with contextlib.suppress(asyncio.CancelledError):  # a second cancel asks for nothing new
                 await asyncio.wait({outcome}, timeout=remaining_s)
         if not outcome.cancelled() and (failure := outcome.exception()):
@@ -210,13 +207,3 @@ def _settle(future: Future[_T], function: Callable[[], _T]) -> None:
         future.set_exception(exc)
     finally:
         del future, function  # else the exception's traceback, the frame and the future keep one another alive
-
-
-def _end_process(reason: str) -> NoReturn:
-    """End the process without unwinding, after saying why and where every thread stands."""
-    _LOG.critical("%s; ending the process", reason)
-    faulthandler.dump_traceback()
-    for child in multiprocessing.active_children():
-        child.terminate()  # a heartbeat that outlived us would claim that the worker is alive
-    logging.shutdown()
-    os._exit(STUCK_EXIT_STATUS)

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtime.artifacts.kept import KeptOutputs
 from runtime.artifacts.store import ArtifactStore
 from runtime.cancellation import CancelFlag
 from runtime.clock import Clock
@@ -26,6 +27,7 @@ from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.results import failed_result
 from runtime.retries import Requeue
+from runtime.spool import Spool
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class Parts:
     jobs: JobStore
     artifacts: ArtifactStore
     heartbeat: Heartbeat
+    spool: Spool
+    kept: KeptOutputs
     uploads: Executor
     clock: Clock
     worker_id: str
@@ -112,6 +116,7 @@ class Worker:
         """Build what the first job would build: the stores' connections and the native engine."""
         self._parts.jobs.prepare()
         self._parts.artifacts.prepare()
+        self._parts.spool.recover()
         self._parts.engines.get("native")
 
     def close(self) -> None:

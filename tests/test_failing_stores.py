@@ -40,6 +40,19 @@ class Failing:
         return getattr(self._store, name)
 
 
+class Later:
+    """A clock that is an hour ahead of another."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+
+    def wall(self) -> float:
+        return float(self._clock.wall()) + 3600
+
+    def monotonic(self) -> float:
+        return float(self._clock.monotonic())
+
+
 def raising(error: Exception, *, after: int = 0) -> Callable[[], object]:
     calls = iter(range(10**6))
 
@@ -104,8 +117,47 @@ def test_what_was_stored_before_a_failure_is_taken_back(worker: Worker, settings
     assert len(kept) == 2  # the next job's
 
 
-def test_a_job_store_that_fails_at_the_end_is_a_warning(worker: Worker) -> None:
-    assert run_with(worker, "jobs", "finish", raising(StateUnavailable("away"))) is None
+def test_an_end_that_the_job_store_does_not_take_is_written_with_the_next_job(worker: Worker) -> None:
+    whole = worker._parts
+    broken: Any = Failing(whole.jobs, "finish", raising(StateUnavailable("away")))
+    worker._parts = replace(whole, jobs=broken)
+    result = run(worker, job_id="a")
+    worker._parts = whole
+    assert (result.status, result.warnings) == ("completed", ("the job's state could not be written yet: away",))
+    assert run(worker, job_id="b").status == "completed"
+    record = whole.jobs.get("default", "a")
+    assert record is not None
+    assert (record.status.value, len(record.outputs)) == ("completed", 2)
+
+
+def test_a_queue_brings_a_job_again_whose_end_nothing_takes(worker: Worker) -> None:
+    whole = worker._parts
+    jobs: Any = Failing(whole.jobs, "finish", raising(StateUnavailable("away")))
+    spool: Any = Failing(whole.spool, "keep", lambda: None)
+    spool.keep = lambda *_: False
+    worker._parts = replace(whole, jobs=jobs, spool=spool)
+    request, _ = JobRequest.parse({"workflow": GRAPH, "job_id": "a"})
+    assert not worker.run(request, requeue="anywhere").has_ended
+    worker._parts = whole
+
+
+def test_outputs_that_the_store_does_not_take_are_delivered_by_the_next_attempt_and_not_computed_again(
+    worker: Worker, settings: Settings
+) -> None:
+    whole = worker._parts
+    broken: Any = Failing(whole.artifacts, "put", raising(StorageUnavailable("away"), after=1))
+    worker._parts = replace(whole, artifacts=broken)
+    request, _ = JobRequest.parse({"workflow": GRAPH, "job_id": "a", "output": {"delivery": "base64"}})
+    waiting = worker.run(request, requeue="here")
+    assert (waiting.status, waiting.error and waiting.error.code) == ("pending", "storage_unavailable")
+    worker._parts = replace(whole, clock=Later(whole.clock), engines=None)  # type: ignore[arg-type]
+    whole.jobs._clock = Later(whole.clock)  # type: ignore[attr-defined]
+    result = worker.run(request, requeue="here")
+    worker._parts = whole
+    assert (result.status, result.engine, result.timings_ms.execute) == ("completed", "native", 0)
+    assert [output.filename for output in result.outputs] == ["a_00001_.png", "b_00001_.png"]
+    assert all(output.data for output in result.outputs)
+    assert [found.key.split("/")[3] for found in build_artifacts(settings).list("outputs/")] == ["2", "2"]
 
 
 def test_a_cancel_while_outputs_are_stored_leaves_none(worker: Worker, settings: Settings) -> None:

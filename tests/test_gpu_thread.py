@@ -16,7 +16,8 @@ import torch
 
 from runtime.cancellation import CancelFlag
 from runtime.errors import Cancelled
-from runtime.gpu_thread import STUCK_EXIT_STATUS, GpuThread
+from runtime.gpu_thread import GpuThread
+from runtime.process_end import STUCK_EXIT_STATUS
 from runtime.progress import Progress, ProgressSink
 
 WAIT_S = 20.0

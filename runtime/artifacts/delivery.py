@@ -6,16 +6,19 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, Future, TimeoutError, wait
+from dataclasses import dataclass, field, replace
 
 from runtime.artifacts.encode import encode_picture, suffix_of
-from runtime.artifacts.naming import OutputNames, output_key
+from runtime.artifacts.naming import OutputNames, output_folder, output_key
 from runtime.artifacts.store import ArtifactStore
+from runtime.cancellation import CancelFlag
 from runtime.engines.protocol import FileOutput, Picture
 from runtime.errors import Internal, ServerlessError, StorageUnavailable
 from runtime.request import OutputOptions
 
+_LOOK_S = 0.2  # how often a wait for uploads looks whether the job shall end
+_LEAVE_S = 2.0  # how long a discard waits for uploads that have begun
 _MOST_WAITING = 32  # outputs held in memory before the GPU thread waits for the uploads
 _CONTENT_TYPES = {".txt": "text/plain; charset=utf-8", ".json": "application/json"}
 
@@ -46,21 +49,42 @@ class Place:
     token: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Put:
+    """One output after its upload, with its bytes where the store did not take it."""
+
+    output: Delivered
+    error: StorageUnavailable | None = None
+
+
 class Delivery:
-    """The artifact sink of one attempt. Its calls are made by one thread; encoding and upload run on `pool`."""
+    """The artifact sink of one attempt. Its calls are made by one thread; encoding and upload run on `pool`.
+
+    A call that waits raises what `flag` raises once that is set. Once the store has refused an output after all its
+    retries, the later ones are not offered to it.
+    """
 
     def __init__(
-        self, store: ArtifactStore, place: Place, options: OutputOptions, pool: Executor, *, keep_data: bool
+        self,
+        store: ArtifactStore,
+        place: Place,
+        options: OutputOptions,
+        pool: Executor,
+        flag: CancelFlag,
+        *,
+        keep_data: bool,
     ) -> None:
         self._store = store
         self._place = place
         self._options = options
         self._pool = pool
+        self._flag = flag
         self._keep_data = keep_data
         self._names = OutputNames(time.localtime())
         self._room = threading.BoundedSemaphore(_MOST_WAITING)
         self._stopped = threading.Event()
-        self._futures: list[Future[Delivered]] = []
+        self._away: StorageUnavailable | None = None
+        self._futures: list[Future[_Put]] = []
 
     def picture(self, picture: Picture) -> str:
         """Take a picture; answer its name at once."""
@@ -76,37 +100,71 @@ class Delivery:
         self._submit(lambda: self._deliver_file(output, name))
         return name
 
+    def again(self, output: Delivered, read: Callable[[], bytes]) -> None:
+        """Take an output that an earlier attempt has made; its bytes are read on the pool."""
+        key = output_folder(**vars(self._place)) + output.key.rpartition("/")[2]
+        self._submit(lambda: self._put(replace(output, key=key, data=read())))
+
     def finish(self) -> list[Delivered]:
         """Wait until everything lies in the store. Raises what the first failed upload raised."""
-        return [_result(future) for future in self._futures]
+        puts = [self._result(future) for future in self._futures]
+        for put in puts:
+            if put.error is not None:
+                raise put.error
+        return [put.output for put in puts]
+
+    def unsent(self) -> list[Delivered] | None:
+        """After a `finish` that the store failed: every output, with its bytes where, and only where, it is not there.
+
+        None where one could not be made at all.
+        """
+        try:
+            puts = [self._result(future) for future in self._futures]
+        except ServerlessError:
+            return None
+        return [put.output if put.error else replace(put.output, data=None) for put in puts]
 
     def discard(self) -> None:
         """Take back what this attempt has uploaded; what cannot be taken back stays under its own token."""
         self._stopped.set()
         for future in self._futures:
             future.cancel()
+        wait(self._futures, timeout=_LEAVE_S)
         for future in self._futures:
-            if not future.cancelled() and future.exception() is None:
-                self._forget(future.result().key)
+            future.add_done_callback(self._forget)  # at once, or when an upload that hangs is through
 
-    def _forget(self, key: str) -> None:
+    def _forget(self, future: Future[_Put]) -> None:
+        if future.cancelled() or future.exception() is not None or future.result().error is not None:
+            return
         try:
-            self._store.delete(key)
+            self._store.delete(future.result().output.key)
         except ServerlessError:
             return  # an orphan under this attempt's token: no result names it
 
-    def _submit(self, work: Callable[[], Delivered]) -> None:
-        self._room.acquire()
+    def _result(self, future: Future[_Put]) -> _Put:
+        while True:
+            try:
+                return future.result(_LOOK_S)
+            except TimeoutError:
+                self._flag.check()
+            except ServerlessError:
+                raise
+            except Exception as exc:
+                raise Internal(f"an output could not be encoded or stored: {type(exc).__name__}: {exc}") from exc
+
+    def _submit(self, work: Callable[[], _Put]) -> None:
+        while not self._room.acquire(timeout=_LOOK_S):
+            self._flag.check()
         future = self._pool.submit(self._unless_stopped, work)
         future.add_done_callback(lambda _: self._room.release())
         self._futures.append(future)
 
-    def _unless_stopped(self, work: Callable[[], Delivered]) -> Delivered:
+    def _unless_stopped(self, work: Callable[[], _Put]) -> _Put:
         if self._stopped.is_set():
             raise StorageUnavailable("the attempt was given up before this output was uploaded")
         return work()
 
-    def _deliver_picture(self, picture: Picture, name: str) -> Delivered:
+    def _deliver_picture(self, picture: Picture, name: str) -> _Put:
         encoded = encode_picture(picture, self._options.format, self._options.quality)
         return self._put(
             Delivered(
@@ -124,7 +182,7 @@ class Delivery:
             )
         )
 
-    def _deliver_file(self, output: FileOutput, name: str) -> Delivered:
+    def _deliver_file(self, output: FileOutput, name: str) -> _Put:
         return self._put(
             Delivered(
                 node_id=output.node_id,
@@ -139,22 +197,15 @@ class Delivery:
         )
 
     def _key(self, node_id: str, index: int, name: str) -> str:
-        place = self._place
-        return output_key(
-            user=place.user, job_id=place.job_id, token=place.token, node_id=node_id, index=index, name=name
-        )
+        return output_key(**vars(self._place), node_id=node_id, index=index, name=name)
 
-    def _put(self, delivered: Delivered) -> Delivered:
-        self._store.put(delivered.key, delivered.data or b"", delivered.content_type)
-        if self._keep_data or delivered.kind == "text":
-            return delivered
-        return Delivered(**{**vars(delivered), "data": None})
-
-
-def _result(future: Future[Delivered]) -> Delivered:
-    try:
-        return future.result()
-    except ServerlessError:
-        raise
-    except Exception as exc:
-        raise Internal(f"an output could not be encoded or stored: {type(exc).__name__}: {exc}") from exc
+    def _put(self, output: Delivered) -> _Put:
+        if self._away is not None:
+            return _Put(output=output, error=self._away)
+        try:
+            self._store.put(output.key, output.data or b"", output.content_type)
+        except StorageUnavailable as exc:
+            self._away = exc
+            return _Put(output=output, error=exc)
+        keeps = self._keep_data or output.kind == "text"
+        return _Put(output=output if keeps else replace(output, data=None))

@@ -69,10 +69,15 @@ def _climbs(segments: Sequence[str]) -> bool:
     return any(depth < 0 for depth in depths)
 
 
+def output_folder(*, user: str, job_id: str, token: int) -> str:
+    """Where an attempt puts its outputs."""
+    return f"outputs/{user}/{job_id}/{token}/"
+
+
 def output_key(*, user: str, job_id: str, token: int, node_id: str, index: int, name: str) -> str:
     """Where an attempt puts an output: `outputs/USER/JOB/TOKEN/NODE_INDEX_FILENAME`."""
-    filename = name.rpartition("/")[2]
-    return f"outputs/{user}/{job_id}/{token}/{_plain(node_id)}_{index}_{filename}"
+    filename = f"{_plain(node_id)}_{index}_{name.rpartition('/')[2]}"
+    return output_folder(user=user, job_id=job_id, token=token) + filename
 
 
 def _plain(node_id: str) -> str:

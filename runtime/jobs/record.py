@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from runtime.errors import ServerlessError
+from runtime.errors import Cancelled, ServerlessError, TimedOut
 from runtime.progress import Progress
 
 SCHEMA_VERSION = 1
@@ -150,6 +150,12 @@ class Outcome:
     seed_used: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     webhooks_due: tuple[DueWebhook, ...] = ()
+
+    @classmethod
+    def of(cls, error: ServerlessError, **facts: Any) -> Outcome:
+        """The end that `error` means."""
+        status = {Cancelled: Status.CANCELLED, TimedOut: Status.TIMED_OUT}.get(type(error), Status.FAILED)
+        return cls(status=status, error=JobError.of(error), **facts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import numpy
 import pytest
 
 from runtime.artifacts.delivery import Delivery, Place
+from runtime.cancellation import CancelFlag
 from runtime.engines.protocol import FileOutput, Picture
 from runtime.errors import Internal, InvalidRequest, StorageUnavailable
 from runtime.request import OutputOptions
@@ -57,7 +58,7 @@ def delivery(store: Any, pool: ThreadPoolExecutor) -> Any:
 
 def make(store: Any, pool: ThreadPoolExecutor, *, keep_data: bool = False, **options: Any) -> Delivery:
     place = Place(user="tenant", job_id="job", token=1)
-    return Delivery(store, place, OutputOptions(**options), pool, keep_data=keep_data)
+    return Delivery(store, place, OutputOptions(**options), pool, CancelFlag(), keep_data=keep_data)
 
 
 def picture(prefix: str = "cat", index: int = 0, *, shape: tuple[int, ...] = (4, 6, 3)) -> Picture:
