@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     import torch
 
     from runtime.artifacts.store import ArtifactStore
+    from runtime.engines.comfyui.engine import ComfyEngine
     from runtime.engines.native.engine import NativeEngine
+    from runtime.engines.protocol import EngineFactory
     from runtime.jobs.store import JobStore
     from runtime.models.store import ModelStore
 
@@ -49,7 +52,7 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
     jobs = build_jobs(settings, clock, artifacts)
     spool = Spool(jobs, artifacts, _disk(settings, "spool"))
     parts = Parts(
-        engines=Engines({"native": lambda: build_native(settings)}, default=settings.engine),
+        engines=build_engines(settings),
         jobs=jobs,
         artifacts=artifacts,
         heartbeat=Heartbeat(jobs, clock, grace_s=settings.cancel_grace_s, chores=spool.apply),
@@ -79,6 +82,41 @@ def build_sweeper(settings: Settings, *, clock: Clock | None = None) -> Sweeper:
     _require_boto3(settings)
     artifacts = build_artifacts(settings, clock)
     return Sweeper(jobs=build_jobs(settings, clock, artifacts), clock=clock)
+
+
+def build_engines(settings: Settings) -> Engines:
+    """The native engine, and ComfyUI where the settings name a checkout; each is built when it is first needed."""
+    factories: dict[str, EngineFactory] = {"native": lambda: build_native(settings)}
+    if settings.comfyui_path is not None:
+        factories["comfyui"] = lambda: build_comfyui(settings)
+    return Engines(factories, default=settings.engine)
+
+
+def build_comfyui(settings: Settings) -> ComfyEngine:
+    """The engine that runs the settings' ComfyUI checkout in this process. Raises SettingsInvalid without one."""
+    from runtime.engines.comfyui.engine import ComfyEngine, ComfyOptions
+    from runtime.engines.comfyui.placement import Placement
+
+    if settings.comfyui_path is None:
+        raise SettingsInvalid("COMFYUI_PATH is not set; expected the folder of a ComfyUI checkout")
+    return ComfyEngine(
+        ComfyOptions(
+            checkout=settings.comfyui_path,
+            models=settings.models_path,
+            placement=Placement(
+                device=settings.device,
+                dtype=settings.dtype,
+                memory_fraction=settings.gpu_memory_fraction,
+                reserved_gb=settings.reserved_vram_gb,
+                offloads=settings.enable_model_offload,
+            ),
+            custom_nodes=settings.comfyui_custom_nodes_path,
+            arguments=shlex.split(settings.comfyui_args),
+            cache_nodes=settings.comfyui_cache_nodes,
+            cache_bytes=int(settings.node_cache_gb * 1e9),
+            loads_api_nodes=settings.comfyui_api_nodes,
+        )
+    )
 
 
 def build_native(settings: Settings, *, extra_classes: Mapping[str, type] | None = None) -> NativeEngine:

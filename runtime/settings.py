@@ -83,6 +83,30 @@ class Settings(BaseModel):
     native_nodes_path: Path | None = _from(
         "NATIVE_NODES_PATH", default=None, help="a folder of Python files with further native node classes"
     )
+    comfyui_path: Path | None = _from(
+        "COMFYUI_PATH", default=None, help="a ComfyUI checkout; the comfyui engine runs what native cannot"
+    )
+    comfyui_custom_nodes_path: Path | None = _from(
+        "COMFYUI_CUSTOM_NODES_PATH", default=None, help="a folder of ComfyUI custom nodes beside the checkout's own"
+    )
+    comfyui_args: str = _from(
+        "COMFYUI_ARGS", default="", help="further arguments for ComfyUI, as on its own command line"
+    )
+    comfyui_api_nodes: bool = _from(
+        "COMFYUI_API_NODES", default=True, help="load ComfyUI's API nodes, which call paid services"
+    )
+    comfyui_cache_nodes: int = _from(
+        "COMFYUI_CACHE_NODES", default=200, help="most node results that the comfyui engine keeps between jobs", ge=1
+    )
+    gpu_memory_fraction: float = _from(
+        "GPU_MEMORY_FRACTION", default=1, help="the share of the GPU's memory that ComfyUI may use", gt=0, le=1
+    )
+    reserved_vram_gb: Gigabytes = _from(
+        "RESERVED_VRAM_GB", default=0, help="GB (1e9 bytes) of the GPU's memory that ComfyUI leaves free"
+    )
+    enable_model_offload: bool = _from(
+        "ENABLE_MODEL_OFFLOAD", default=True, help="let ComfyUI move models to the CPU's memory when the GPU's is short"
+    )
     device: str = _from("DEVICE", default="auto", help="auto, cpu, cuda or cuda:N", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = _from(
         "DTYPE", default="auto", help="what weights run in; auto: float32 on a CPU, half precision on a GPU"

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, TimeoutError, wait
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from runtime.artifacts.encode import encode_picture, suffix_of
-from runtime.artifacts.naming import OutputNames, output_folder, output_key
+from runtime.artifacts.content_types import content_type_of
+from runtime.artifacts.encode import encode_picture, picture_size, suffix_of
+from runtime.artifacts.naming import OutputNames, clean_name, output_folder, output_key
 from runtime.artifacts.store import ArtifactStore
 from runtime.cancellation import CancelFlag
 from runtime.engines.protocol import FileOutput, Picture
@@ -20,7 +22,6 @@ from runtime.request import OutputOptions
 _LOOK_S = 0.2  # how often a wait for uploads looks whether the job shall end
 _LEAVE_S = 2.0  # how long a discard waits for uploads that have begun
 _MOST_WAITING = 32  # outputs held in memory before the GPU thread waits for the uploads
-_CONTENT_TYPES = {".txt": "text/plain; charset=utf-8", ".json": "application/json"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,11 @@ class Delivery:
 
     def file(self, output: FileOutput) -> str:
         """Take a file; answer its name at once."""
-        name = self._names.next(output.filename_prefix, output.suffix, index=output.index)
+        name = (
+            clean_name(output.name)
+            if output.name
+            else self._names.next(output.filename_prefix, output.suffix, index=output.index)
+        )
         self._submit(lambda: self._deliver_file(output, name))
         return name
 
@@ -183,16 +188,21 @@ class Delivery:
         )
 
     def _deliver_file(self, output: FileOutput, name: str) -> _Put:
+        data = output.data.read_bytes() if isinstance(output.data, Path) else output.data
+        width, height = picture_size(data) if output.kind == "image" else (None, None)
         return self._put(
             Delivered(
                 node_id=output.node_id,
                 kind=output.kind,
                 name=name,
                 key=self._key(output.node_id, output.index, name),
-                content_type=_CONTENT_TYPES.get(output.suffix, "application/octet-stream"),
-                size_bytes=len(output.data),
-                sha256=hashlib.sha256(output.data).hexdigest(),
-                data=output.data,
+                content_type=content_type_of(name),
+                size_bytes=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
+                width=width,
+                height=height,
+                temporary=output.temporary,
+                data=data,
             )
         )
 

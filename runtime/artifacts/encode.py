@@ -63,6 +63,17 @@ def encode_picture(picture: Picture, format: Format, quality: int) -> EncodedPic
     )
 
 
+def picture_size(data: bytes) -> tuple[int, int] | tuple[None, None]:
+    """The (width, height) that a picture's file tells of itself; None twice where it is of no known format."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        return None, None
+
+
 def _as_image(picture: Picture) -> Image:
     from PIL import Image
 

@@ -13,6 +13,7 @@ from runtime.file_names import shown
 
 _UNSAFE = re.compile(r"[^\w.+=@()% -]")
 _UNSAFE_ID = re.compile(r"[^\w.+=@()% -]", re.ASCII)
+_LONGEST_SUFFIX = 16
 _LONGEST_BYTES = 100  # of a name's part: with node, index and counter it stays within a file system's 255
 
 
@@ -58,6 +59,12 @@ def clean_prefix(prefix: str) -> str:
     parts = [_UNSAFE.sub("_", part) for part in segments]
     kept = [part for part in parts if part.strip(". ")]
     return "/".join(map(_cut, kept[-8:])) or "ComfyUI"
+
+
+def clean_name(name: str) -> str:
+    """A file's own name, sub-folder and all, in the same characters; its suffix stays however long it is."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{clean_prefix(stem)}{dot}{_UNSAFE.sub('_', suffix)[:_LONGEST_SUFFIX]}" if stem else clean_prefix(name)
 
 
 def _cut(part: str) -> str:

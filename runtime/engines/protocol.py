@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 
 class JobFiles(Protocol):
-    """The input files of one job."""
+    """The files of one job: its inputs, and the folders that foreign code may write to, made when first asked for."""
+
+    @property
+    def input(self) -> Path: ...
+
+    @property
+    def output(self) -> Path: ...
+
+    @property
+    def temp(self) -> Path: ...
 
     def input_path(self, name: str) -> Path:
         """Where the input file lies. Raises InputRejected for a name that is not there or leaves the folder."""
@@ -44,14 +53,20 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class FileOutput:
-    """One finished file that is not a picture; `suffix` with its dot, `kind` as in a result's outputs."""
+    """One finished file that is not a picture; `suffix` with its dot, `kind` as in a result's outputs.
+
+    `name`, where it is given, is what the file is called, sub-folder and all: the prefix is not counted then. `data`
+    may be where a large file lies, which stays there unchanged for as long as the job's workspace.
+    """
 
     node_id: str
     index: int
     filename_prefix: str
     suffix: str
     kind: str
-    data: bytes = field(repr=False)
+    data: bytes | Path = field(repr=False)
+    name: str | None = None
+    temporary: bool = False
 
 
 class ArtifactSink(Protocol):

@@ -64,7 +64,7 @@ def check_graph(graph: Graph, types: NodeTypes, files: Files) -> CheckReport:
     unknown = [id for id in graph.nodes if id not in known]
     outputs = [id for id, node_type in known.items() if node_type.is_output]
     if not outputs and not unknown:
-        return _rejected(graph, GraphRejected(_NO_OUTPUTS), {})
+        return _rejected(graph, GraphRejected(NO_OUTPUTS), {})
     order, problems = walk(graph, [*outputs, *unknown])
     hints = Hints()
     for id in unknown:
@@ -81,7 +81,7 @@ def check_graph(graph: Graph, types: NodeTypes, files: Files) -> CheckReport:
     return CheckReport(graph=checked, outputs=good, node_errors=node_errors, error=None)
 
 
-_NO_OUTPUTS = "prompt_no_outputs: the workflow has no output node; expected at least one such as SaveImage"
+NO_OUTPUTS = "prompt_no_outputs: the workflow has no output node; expected at least one such as SaveImage"
 
 
 def _rejected(graph: Graph, error: GraphRejected | ModelMissing, node_errors: Mapping[str, Any]) -> CheckReport:
@@ -136,7 +136,7 @@ def _check_node(
 
 def _unknown_node(node_errors: Mapping[str, Any], unknown: Sequence[str]) -> UnknownNode:
     lines = describe({id: node_errors[id] for id in unknown})
-    return UnknownNode(_shortened(lines), node_errors=node_errors)
+    return UnknownNode(shortened(lines), node_errors=node_errors)
 
 
 def _rejection(node_errors: Mapping[str, Any]) -> GraphRejected | ModelMissing:
@@ -144,9 +144,10 @@ def _rejection(node_errors: Mapping[str, Any]) -> GraphRejected | ModelMissing:
     found = [error for node in node_errors.values() for error in node["errors"]]
     only_models = all("folder" in error["extra_info"] for error in found)
     kind: Callable[..., GraphRejected | ModelMissing] = ModelMissing if only_models else GraphRejected
-    return kind(_shortened(describe(node_errors)), node_errors=node_errors)
+    return kind(shortened(describe(node_errors)), node_errors=node_errors)
 
 
-def _shortened(lines: Sequence[str]) -> str:
+def shortened(lines: Sequence[str]) -> str:
+    """The first lines, and how many more there are."""
     more = f"; and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
     return "; ".join(lines[:_MOST_LINES]) + more

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
+from PIL import Image
 
 from runtime.artifacts.delivery import Delivery, Place
 from runtime.cancellation import CancelFlag
@@ -187,3 +191,32 @@ def test_the_graph_waits_when_too_many_outputs_are_on_their_way(store: Store, de
     store.open.set()
     graph.join(10)
     assert len(delivery.finish()) == 40
+
+
+def video(data: Any) -> FileOutput:
+    return FileOutput(
+        node_id="5", index=0, filename_prefix="x", suffix=".mp4", kind="video", data=data, name="sub/clip one.mp4"
+    )
+
+
+def test_a_file_that_has_a_name_keeps_it(delivery: Delivery) -> None:
+    assert delivery.file(video(b"moving")) == "sub/clip one.mp4"
+    (delivered,) = delivery.finish()
+    assert (delivered.name, delivered.content_type) == ("sub/clip one.mp4", "video/mp4")
+
+
+def test_a_large_file_is_read_when_its_turn_has_come(store: Store, delivery: Delivery, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"moving")
+    delivery.file(video(path))
+    (delivered,) = delivery.finish()
+    assert store.held[delivered.key] == (b"moving", "video/mp4")
+    assert (delivered.size_bytes, delivered.sha256) == (6, hashlib.sha256(b"moving").hexdigest())
+
+
+def test_a_picture_that_a_node_wrote_itself_tells_its_size(delivery: Delivery) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (6, 4)).save(file, "webp")
+    delivery.file(dataclasses.replace(latent(), kind="image", suffix=".webp", data=file.getvalue()))
+    (delivered,) = delivery.finish()
+    assert (delivered.width, delivered.height) == (6, 4)

@@ -40,13 +40,18 @@ def translated(node: Node, call: Callable[[], _T]) -> _T:
         exc.node_id = exc.node_id or node.id
         raise
     except Exception as exc:
-        where = f"{node.class_type} (node {node.id})"
-        if _is_out_of_memory(exc):
-            raise OutOfMemory(f"{where} needs more memory than there is: {_one_line(exc)}", node_id=node.id) from exc
-        if _is_fatal_to_the_device(exc):
-            raise DeviceLost(f"{where} lost the GPU: {_one_line(exc)}", node_id=node.id) from exc
-        _log.warning("%s failed", where, exc_info=exc)
-        raise NodeFailed(f"{where}: {type(exc).__name__}: {_one_line(exc)}", node_id=node.id) from exc
+        raise fault(exc, node_id=node.id, class_type=node.class_type) from exc
+
+
+def fault(exc: Exception, *, node_id: str, class_type: str) -> ServerlessError:
+    """The error of ours that `exc`, raised by a node, means; the traceback of one that is the node's own is logged."""
+    where = f"{class_type} (node {node_id})"
+    if _is_out_of_memory(exc):
+        return OutOfMemory(f"{where} needs more memory than there is: {_one_line(exc)}", node_id=node_id)
+    if _is_fatal_to_the_device(exc):
+        return DeviceLost(f"{where} lost the GPU: {_one_line(exc)}", node_id=node_id)
+    _log.warning("%s failed", where, exc_info=exc)
+    return NodeFailed(f"{where}: {type(exc).__name__}: {_one_line(exc)}", node_id=node_id)
 
 
 def _is_out_of_memory(exc: Exception) -> bool:

@@ -43,7 +43,7 @@ class NodeKeys:
             id(node_type.cls),
             node.id if node_type.keeps_identity else None,
             [self._input(name, value, node_type) for name, value in sorted(node.inputs.items())],
-            _canonical(self._fingerprint(node, node_type)) if node_type.has_is_changed else None,
+            canonical(self._fingerprint(node, node_type)) if node_type.has_is_changed else None,
         )
         # repr spells values of different types differently, and quotes what a text holds: no two facts share a spelling
         key = self._keys[node.id] = blake2b(repr(facts).encode(), digest_size=_SIZE).digest()
@@ -55,10 +55,10 @@ class NodeKeys:
         spec = node_type.inputs.get(name)
         if spec is not None and spec.is_file and isinstance(value, str):
             return name, "file", value, self._file_identity(spec.type, value)
-        return name, "value", _canonical(value)
+        return name, "value", canonical(value)
 
 
-def _canonical(value: Any) -> Any:
+def canonical(value: Any) -> Any:
     """Facts that two values share only if they are equal; NaN and foreign objects equal nothing, also themselves."""
     if value is None or isinstance(value, bool | bytes):
         return value
@@ -69,9 +69,9 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if value == value else os.urandom(_SIZE)
     if isinstance(value, Mapping):
-        return "mapping", sorted([(repr(_canonical(key)), _canonical(item)) for key, item in value.items()], key=_first)
+        return "mapping", sorted([(repr(canonical(key)), canonical(item)) for key, item in value.items()], key=_first)
     if isinstance(value, list | tuple):
-        return "list", [_canonical(item) for item in value]
+        return "list", [canonical(item) for item in value]
     return os.urandom(_SIZE)
 
 

@@ -1,0 +1,1 @@
+"""Upstream ComfyUI, imported and run in this process."""

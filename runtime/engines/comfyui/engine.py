@@ -1,0 +1,234 @@
+"""The comfyui engine: upstream ComfyUI, imported from its checkout and run in this process."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import gc
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from runtime.engines.comfyui import internals
+from runtime.engines.comfyui.boot import Comfy
+from runtime.engines.comfyui.cache import ResultCache
+from runtime.engines.comfyui.check import Verdict, check
+from runtime.engines.comfyui.folders import ComfyFolders
+from runtime.engines.comfyui.job import ComfyJob
+from runtime.engines.comfyui.pictures import Hand, replace_saving
+from runtime.engines.comfyui.placement import Placement
+from runtime.engines.comfyui.thread import ComfyThread
+from runtime.engines.protocol import Execution, JobFiles, Run
+from runtime.errors import OutOfMemory
+from runtime.graph.check import CheckReport
+from runtime.graph.workflow import Graph
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComfyOptions:
+    """Where ComfyUI is and what it may use. `arguments` are further ones of its own command line."""
+
+    checkout: Path
+    models: Path
+    placement: Placement
+    custom_nodes: Path | None = None
+    arguments: Sequence[str] = ()
+    cache_nodes: int = 200
+    cache_bytes: int = 1_000_000_000
+    loads_api_nodes: bool = True
+
+
+class ComfyEngine:
+    """Runs graphs on the checkout's own executor, on a thread of its own; one a process, as its modules are.
+
+    ComfyUI is imported when it is first needed, or by `prepare` without a device and by `attach` with one.
+    """
+
+    name = "comfyui"
+
+    def __init__(self, options: ComfyOptions) -> None:
+        internals.require_checkout(options.checkout)
+        self._options = options
+        self._thread = ComfyThread()
+        self._comfy: Comfy | None = None
+        self._job: ComfyJob | None = None
+        self._cache: ResultCache | None = None
+
+    def prepare(self) -> None:
+        """Import ComfyUI and its nodes without touching a device: what a memory snapshot may hold."""
+        self._on_thread(lambda: self._boot(deferred=True))
+
+    def attach(self) -> None:
+        """Take the device that the settings name: what `prepare` left open is decided now."""
+        self._on_thread(self._attach)
+
+    def object_info(self) -> Mapping[str, Any]:
+        """The node types as ComfyUI's own server describes them."""
+        return self._on_thread(self._object_info)
+
+    def knows(self, class_type: str) -> bool:
+        return self._on_thread(lambda: class_type in self._classes)
+
+    def health(self) -> Mapping[str, Any]:
+        """The release, how long each phase of the boot took, and the node packages that did not load, with reasons."""
+        comfy = self._comfy
+        if comfy is None:
+            return {"engine": self.name, "booted": False}
+        return {
+            "engine": self.name,
+            "booted": True,
+            "release": comfy.release,
+            "phases_ms": dict(comfy.phases_ms),
+            "nodes": len(self._classes),
+            "failed_packages": {package.name: package.failure for package in comfy.packages.failed},
+        }
+
+    def check(self, graph: Graph, files: JobFiles) -> CheckReport:
+        """ComfyUI's own check, with its `node_errors`."""
+        return self._on_thread(lambda: self._check(graph, files))
+
+    def execute(self, report: CheckReport, run: Run) -> Execution:
+        """Run the graph's good outputs; one that runs out of memory is run once more with nothing else loaded."""
+        return self._on_thread(lambda: self._execute(report, run))
+
+    def free(self) -> None:
+        """Forget kept results and every model."""
+        self._on_thread(self._free)
+
+    def close(self) -> None:
+        """End ComfyUI's thread and remove its folders."""
+        self._thread.close()
+        if self._comfy is not None:
+            self._comfy.folders.remove()
+
+    def _on_thread(self, function: Callable[[], _T]) -> _T:
+        return self._thread.call(function)
+
+    # All below runs on ComfyUI's thread.
+
+    @property
+    def _classes(self) -> Mapping[str, Any]:
+        classes: Mapping[str, Any] = self._booted().module("nodes").NODE_CLASS_MAPPINGS
+        return classes
+
+    def _booted(self) -> Comfy:
+        return self._comfy or self._boot(deferred=False)
+
+    def _boot(self, *, deferred: bool) -> Comfy:
+        options = self._options
+        comfy = Comfy(options.checkout, ComfyFolders(options.models), self._thread)
+        own = [options.checkout / "custom_nodes", *([options.custom_nodes] if options.custom_nodes else [])]
+        arguments = [*options.arguments, *([] if options.loads_api_nodes else ["--disable-api-nodes"])]
+        comfy.prepare(options.placement.deferred(deferred), own, arguments)
+        self._hook(comfy)
+        self._comfy = comfy
+        return comfy
+
+    def _attach(self) -> None:
+        self._booted()
+
+    def _object_info(self) -> Mapping[str, Any]:
+        answer = self._thread.settle(internals.object_info(self._booted().server))
+        info: Mapping[str, Any] = json.loads(answer.text)
+        return info
+
+    def _hook(self, comfy: Comfy) -> None:
+        """Put our ears and hands where ComfyUI has room for them."""
+        execution, management = comfy.module("execution"), comfy.module("comfy.model_management")
+        comfy.listener = self._hear
+        internals.quieten_progress_state(execution)
+        internals.hook_progress(comfy.module("comfy.utils"), self._step)
+        internals.hook_interruption(management, self._look)
+        replace_saving(comfy.module("nodes"), self._hand)
+        executor = functools.partial(
+            internals.new_executor, execution, comfy.server, cache_nodes=self._options.cache_nodes, failed=self._failed
+        )
+        classes = comfy.module("nodes").NODE_CLASS_MAPPINGS
+        self._cache = ResultCache(execution, classes, executor, self._options.cache_bytes)
+
+    def _check(self, graph: Graph, files: JobFiles) -> CheckReport:
+        comfy = self._booted()
+        with comfy.folders.of(files, graph):
+            return check(graph, self._classes, comfy.packages, self._validate)
+
+    def _validate(self, prompt: dict[str, Any]) -> Verdict:
+        comfy = self._booted()
+        verdict: Verdict = self._thread.settle(internals.validate(comfy.module("execution"), "check", prompt))
+        return verdict
+
+    def _execute(self, report: CheckReport, run: Run) -> Execution:
+        comfy = self._booted()
+        self._job = job = ComfyJob(report, run, comfy.folders.jobs)
+        try:
+            with comfy.folders.of(run.files, report.graph):
+                try:
+                    self._run_once(comfy, job, report)
+                except OutOfMemory as exc:
+                    _log.warning("%s: freeing and trying once more", exc.message)
+                    self._free()
+                    job.again()
+                    self._run_once(comfy, job, report)
+        finally:
+            self._job = None
+        return job.execution()
+
+    def _run_once(self, comfy: Comfy, job: ComfyJob, report: CheckReport) -> None:
+        job.run.flag.check()
+        cache = self._result_cache()
+        cache.begin(job)
+        prompt = copy.deepcopy(dict(report.graph.source))
+        extra = {"extra_pnginfo": dict(job.run.extra_pnginfo), "api_key_comfy_org": job.run.api_key_comfy_org}
+        run = internals.run_prompt(cache.executor, prompt, job.run.job_id, extra, report.outputs)
+        try:
+            self._thread.settle(run)
+        finally:
+            cache.end(job.volatile)
+        job.finish()
+
+    def _result_cache(self) -> ResultCache:
+        if self._cache is None:
+            raise RuntimeError("ComfyUI is not booted")
+        return self._cache
+
+    def _free(self) -> None:
+        if self._comfy is not None:
+            self._result_cache().clear()
+            internals.free_memory(self._comfy.module("comfy.model_management"))
+            gc.collect()
+
+    def _hear(self, event: Any, data: Any) -> None:
+        if self._job is not None and threading.current_thread() is self._thread.owner:
+            self._job.hear(event, data)
+
+    def _step(self, value: float, total: float, preview: Any, node_id: str | None) -> None:
+        if self._job is not None:
+            self._look()
+            running = node_id or internals.running_node(self._booted().server)
+            self._job.step(value, total, preview, running)
+
+    def _look(self) -> None:
+        """Raise what ComfyUI takes for an interruption if the job shall end."""
+        if self._job is not None and self._job.run.flag.is_set:
+            raise internals.interruption(self._booted().module("comfy.model_management"), "the job shall end")
+
+    def _hand(self) -> Hand | None:
+        job = self._job
+        if job is None:
+            return None
+
+        def hand(pixels: Any, prefix: str, temporary: bool) -> dict[str, str]:
+            node_id = job.shown_as(internals.running_node(self._booted().server) or "")
+            return job.outputs.picture(node_id, pixels, prefix, temporary=temporary)
+
+        return hand
+
+    def _failed(self, error: Mapping[str, Any], exc: BaseException) -> None:
+        if self._job is not None:
+            self._job.failed(error, exc)

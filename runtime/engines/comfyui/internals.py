@@ -1,0 +1,280 @@
+"""Everything that is known here of ComfyUI's inside: each assumption once, found by looking at the checkout.
+
+Releases from 0.3.27 on are told apart by signatures, never by their number. tests/engines/comfyui/test_drift.py holds a
+checkout against each of the functions below and names the one that broke.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from runtime.errors import SettingsInvalid
+
+PINNED_RELEASE = "0.3.64"
+"""The release that the image installs and the tests were recorded from."""
+
+JOB_FOLDERS = ("input", "output", "temp")
+CLIENT_ID = "comfyui-serverless"
+"""Without a client the executor tells of no node that it starts."""
+
+
+def require_checkout(path: Path) -> str:
+    """The release of the checkout at `path`. Raises SettingsInvalid where there is none."""
+    missing = [name for name in ("nodes.py", "execution.py", "server.py", "comfy") if not (path / name).exists()]
+    if missing:
+        raise SettingsInvalid(f"COMFYUI_PATH is {str(path)!r}, which is no ComfyUI checkout: it has no {missing[0]}")
+    version = path / "comfyui_version.py"
+    text = version.read_text() if version.is_file() else ""
+    return text.partition('__version__ = "')[2].partition('"')[0] or "unknown"
+
+
+def import_from(path: Path, name: str) -> ModuleType:
+    """The checkout's module `name`. Raises SettingsInvalid where another package's of that name comes first."""
+    module = importlib.import_module(name)
+    origin = Path(getattr(module, "__file__", None) or next(iter(module.__path__)))
+    if not origin.resolve().is_relative_to(path.resolve()):
+        raise SettingsInvalid(f"ComfyUI's module {name!r} is hidden by another one of that name, {origin}")
+    return module
+
+
+def parse_arguments(path: Path, wanted: Sequence[str]) -> Any:
+    """ComfyUI's arguments from `wanted`, and never from the process's own; one that it does not know is left out."""
+    options = import_from(path, "comfy.options")
+    known = import_from(path, "comfy.cli_args").parser._option_string_actions
+    kept = [word for group in _by_option(wanted) if group[0] in known for word in group]
+    own_argv = sys.argv
+    sys.argv = ["main.py", *kept]
+    del sys.modules["comfy.cli_args"]
+    options.enable_args_parsing()
+    try:
+        return import_from(path, "comfy.cli_args").args
+    except SystemExit as exc:
+        raise SettingsInvalid(f"COMFYUI_ARGS has {' '.join(kept)!r}, which ComfyUI does not take") from exc
+    finally:
+        options.enable_args_parsing(False)
+        sys.argv = own_argv
+
+
+def _by_option(words: Sequence[str]) -> list[list[str]]:
+    groups: list[list[str]] = []
+    for word in words:
+        if word.startswith("--") or not groups:
+            groups.append([])
+        groups[-1].append(word)
+    return groups
+
+
+def point_folders(folder_paths: Any, *, jobs: Path, user: Path, custom_nodes: Sequence[Path], checkout: Path) -> None:
+    """Send what jobs read and write to `jobs`, and look for models and custom nodes in the checkout's folders too.
+
+    Every kind of model that the checkout knows lies below its base directory, which is set before it is imported.
+    """
+    for name in JOB_FOLDERS:
+        getattr(folder_paths, f"set_{name}_directory")(str(jobs / name))
+    if hasattr(folder_paths, "set_user_directory"):
+        folder_paths.set_user_directory(str(user))
+    base = Path(folder_paths.models_dir)
+    for kind, (folders, *_) in folder_paths.folder_names_and_paths.items():
+        if kind != "custom_nodes":
+            inside = [Path(folder).relative_to(base) for folder in folders if Path(folder).is_relative_to(base)]
+            folders += [str(own) for part in inside if (own := checkout / "models" / part).is_dir()]
+    known = folder_paths.folder_names_and_paths["custom_nodes"][0]
+    known[:] = [*map(str, custom_nodes)]
+
+
+def init_nodes(nodes: Any, *, api_nodes: bool) -> Awaitable[Any] | Any:
+    """Load extra, API and custom nodes; something to wait for where the checkout does that asynchronously."""
+    takes = inspect.signature(nodes.init_extra_nodes).parameters
+    return nodes.init_extra_nodes(**({"init_api_nodes": api_nodes} if "init_api_nodes" in takes else {}))
+
+
+def watch_node_imports(nodes: Any, watched: Callable[[str], Any]) -> None:
+    """Have the loading of every node package pass through the context manager `watched(path)`, given its success."""
+    original = nodes.load_custom_node
+
+    async def later(module_path: str, *args: Any, **kwargs: Any) -> Any:
+        with watched(module_path) as report:
+            report(succeeded := await original(module_path, *args, **kwargs))
+        return succeeded
+
+    def at_once(module_path: str, *args: Any, **kwargs: Any) -> Any:
+        with watched(module_path) as report:
+            report(succeeded := original(module_path, *args, **kwargs))
+        return succeeded
+
+    nodes.load_custom_node = later if inspect.iscoroutinefunction(original) else at_once
+
+
+def validate(execution: Any, prompt_id: str, prompt: Mapping[str, Any]) -> Any:
+    """ComfyUI's (accepted, error, good outputs, node_errors), or something to wait for that gives them."""
+    takes = inspect.signature(execution.validate_prompt).parameters
+    given = {"prompt_id": prompt_id, "prompt": prompt, "partial_execution_list": None}
+    return execution.validate_prompt(**{name: given[name] for name in takes if name in given})
+
+
+def new_executor(
+    execution: Any, server: Any, *, cache_nodes: int, failed: Callable[[Mapping[str, Any], BaseException], None]
+) -> Any:
+    """ComfyUI's executor with its cache of the `cache_nodes` results used last; `failed` hears why a node failed."""
+    own: Any = execution.PromptExecutor
+
+    def handle_execution_error(
+        self: Any, prompt_id: Any, prompt: Any, current_outputs: Any, executed: Any, error: Any, ex: Any
+    ) -> None:
+        failed(error, ex)
+        own.handle_execution_error(self, prompt_id, prompt, current_outputs, executed, error, ex)
+
+    cls = type("Executor", (own,), {"handle_execution_error": handle_execution_error})
+    return cls(server, **_cache_arguments(execution, cache_nodes))
+
+
+def _cache_arguments(execution: Any, cache_nodes: int) -> dict[str, Any]:
+    takes = inspect.signature(execution.PromptExecutor).parameters
+    if "lru_size" in takes:
+        return {"lru_size": cache_nodes}
+    lru = execution.CacheType.LRU
+    if "cache_args" in takes:
+        return {"cache_type": lru, "cache_args": {"lru": cache_nodes, "ram": 0.0, "ram_inactive": 0.0}}
+    return {"cache_type": lru, "cache_size": cache_nodes}
+
+
+def run_prompt(
+    executor: Any, prompt: Mapping[str, Any], prompt_id: str, extra_data: Mapping[str, Any], outputs: Sequence[str]
+) -> Any:
+    """Execute a validated prompt; something to wait for where the checkout does that asynchronously."""
+    execute = getattr(executor, "execute_async", executor.execute)
+    return execute(prompt, prompt_id, {**extra_data, "client_id": CLIENT_ID}, outputs)
+
+
+def use_key_sets(execution: Any, wrapped: Callable[[Any], type]) -> None:
+    """Have the executor's caches name nodes by `wrapped(ComfyUI's own key set)`."""
+    execution.CacheKeySetInputSignature = wrapped(execution.CacheKeySetInputSignature)
+
+
+def results_of(executor: Any) -> list[tuple[MutableMapping[Any, Any], MutableMapping[Any, int]]]:
+    """Of each cache of node results: the results by key, and when each was last used."""
+    caches = [executor.caches.outputs, getattr(executor.caches, "ui", None)]
+    return [(cache.cache, cache.used_generation) for cache in caches if cache is not None]
+
+
+def key_of(executor: Any, node_id: str) -> Any:
+    """The key of a node of the last job."""
+    return executor.caches.outputs.cache_key_set.get_data_key(node_id)
+
+
+def with_dependents(executor: Any, node_ids: Iterable[str]) -> set[str]:
+    """`node_ids` of the last job, the nodes whose expansions they came of, and every node that any of these feeds."""
+    dynprompt = executor.caches.outputs.dynprompt
+    fed: dict[str, list[str]] = {}
+    for id in dynprompt.all_node_ids():
+        for value in dynprompt.get_node(id)["inputs"].values():
+            if isinstance(value, list) and len(value) == 2:
+                fed.setdefault(value[0], []).append(id)
+    found, stack = set[str](), list(node_ids)
+    while stack:
+        id = stack.pop()
+        if id not in found:
+            found.add(id)
+            parent = dynprompt.get_parent_node_id(id)
+            stack += [*fed.get(id, ()), *([parent] if parent is not None else [])]
+    return found
+
+
+def tensors_of(entry: Any) -> Any:
+    """The values that a kept result holds."""
+    return getattr(entry, "outputs", entry)
+
+
+def forget_objects(executor: Any) -> None:
+    """Drop the node objects that the executor keeps from job to job."""
+    executor.caches.objects.cache.clear()
+    executor.caches.objects.subcaches.clear()
+
+
+def quieten_progress_state(execution: Any) -> None:
+    """Leave out the message on every node's state that goes out with every change: its cost grows with the square."""
+    if not hasattr(execution, "WebUIProgressHandler"):
+        return
+    handler: Any = importlib.import_module("comfy_execution.progress").ProgressHandler
+    execution.WebUIProgressHandler = lambda server: handler("webui")
+
+
+def hook_progress(utils: Any, hook: Callable[[float, float, Any, str | None], None]) -> None:
+    """Call `hook(value, total, preview, node_id)` with every step that a node reports."""
+
+    def report(value: float, total: float, preview: Any = None, **known: Any) -> None:
+        hook(value, total, preview, known.get("node_id"))
+
+    utils.set_progress_bar_global_hook(report)
+
+
+def hook_interruption(management: Any, check: Callable[[], None]) -> None:
+    """Have ComfyUI's own looks at its interrupt flag make `check` too, which raises to end the job.
+
+    The executor clears ComfyUI's flag when it starts, so a cancel that came before would be lost with that alone.
+    """
+    original = management.throw_exception_if_processing_interrupted
+
+    def look() -> None:
+        check()
+        original()
+
+    management.throw_exception_if_processing_interrupted = look
+
+
+def interruption(management: Any, reason: str) -> BaseException:
+    """What ComfyUI's executor takes for an interruption and not for a failure."""
+    exception: BaseException = management.InterruptProcessingException(reason)
+    return exception
+
+
+def running_node(server: Any) -> str | None:
+    """The node whose function runs now."""
+    try:
+        context = importlib.import_module("comfy_execution.utils").get_executing_context()
+    except ImportError:
+        context = None
+    node_id = context.node_id if context is not None else server.last_node_id
+    return None if node_id is None else str(node_id)
+
+
+def free_memory(management: Any) -> None:
+    """Unload every model and give cached memory back to the device."""
+    management.unload_all_models()
+    management.cleanup_models_gc()
+    management.soft_empty_cache()
+
+
+def quiet_server(server_module: Any, loop: Any, listener: Callable[[Any, Any], None]) -> Any:
+    """The server object that custom nodes register routes on; it binds no port.
+
+    What it would send to a browser goes to `listener(event, data)`.
+    """
+
+    def send_sync(self: Any, event: Any, data: Any, sid: Any = None) -> None:
+        listener(event, data)
+
+    return type("QuietServer", (server_module.PromptServer,), {"send_sync": send_sync})(loop)
+
+
+def object_info(server: Any) -> Awaitable[Any]:
+    """Something to wait for that gives what the server's own `/object_info` answers: a web response of JSON."""
+    route = next(route for route in server.routes if getattr(route, "path", None) == "/object_info")
+    answer: Awaitable[Any] = route.handler(None)
+    return answer
+
+
+@contextmanager
+def preview_method(arguments: Any, *, wanted: bool) -> Iterator[None]:
+    """Let sampler nodes make previews where they are wanted."""
+    choices = type(arguments.preview_method)
+    arguments.preview_method = choices.Latent2RGB if wanted else choices.NoPreviews
+    yield
+    arguments.preview_method = choices.NoPreviews

@@ -1,0 +1,90 @@
+"""A ComfyUI checkout for the tests: one a process, since its modules live in `sys.modules`.
+
+`COMFYUI_PATH=/path/to/ComfyUI pytest -m comfyui tests/engines/comfyui`, in the interpreter that has its requirements,
+runs the tests on that checkout; torchvision and torchaudio may be absent there.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.build import build
+from runtime.engines.comfyui.engine import ComfyEngine
+from runtime.request import JobRequest
+from runtime.result import JobResult
+from runtime.settings import Settings
+from runtime.worker import Worker
+from scripts.parity import stand_ins
+from scripts.parity.case_file import PARITY
+
+OWN_NODES = Path(__file__).parent / "custom_nodes"
+
+
+@pytest.fixture(scope="session", params=[pytest.param("comfyui", marks=pytest.mark.comfyui)])
+def checkout(request: pytest.FixtureRequest) -> Path:
+    """The checkout that the tests of this process run on."""
+    path = os.environ.get("COMFYUI_PATH")
+    if not path:
+        pytest.skip("COMFYUI_PATH names no ComfyUI checkout")
+    stand_ins.install_absent()
+    return Path(path)
+
+
+@pytest.fixture(scope="session")
+def custom_nodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tests' own custom nodes, and the package that teaches ComfyUI the mini checkpoints."""
+    folder = tmp_path_factory.mktemp("custom_nodes")
+    for package in [*OWN_NODES.iterdir(), PARITY / "comfyui_mini_families"]:
+        if package.name != "__pycache__":
+            (folder / package.name).symlink_to(package)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def worker(
+    checkout: Path, custom_nodes: Path, mini_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worker]:
+    """A worker whose every job runs on the checkout; the checkout boots with the first one."""
+    data = tmp_path_factory.mktemp("data")
+    settings = Settings(
+        comfyui_path=checkout,
+        comfyui_custom_nodes_path=custom_nodes,
+        comfyui_api_nodes=False,
+        models_path=mini_models,
+        workspace_path=data / "workspaces",
+        data_path=data,
+        engine="comfyui",
+    )
+    worker = build(settings, delivery="base64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a checkout warns of while it is imported is its own affair
+        worker._parts.engines.get("comfyui").knows("SaveImage")
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(scope="session")
+def engine(worker: Worker) -> ComfyEngine:
+    found = worker._parts.engines.get("comfyui")
+    assert isinstance(found, ComfyEngine)
+    return found
+
+
+Run = Callable[..., JobResult]
+
+
+@pytest.fixture
+def run(worker: Worker) -> Run:
+    """`run(workflow, **fields)`: the result of a job."""
+
+    def go(workflow: Mapping[str, Any], *, cancel: Any = None, on_progress: Any = None, **fields: Any) -> JobResult:
+        request, _ = JobRequest.parse({"workflow": dict(workflow), **fields})
+        return worker.run(request, cancel=cancel, on_progress=on_progress or (lambda progress: None))
+
+    return go
