@@ -60,9 +60,10 @@ def load_checkpoint(
         shapes = file.shapes
         layout = detect(shapes)
         wanted = dtype or default_dtype(device)
+        clip = _text_encoder(file, layout.family, embeddings, device, wanted)  # in the order in which a graph asks
         return Checkpoint(
             model=_model(file, layout, device, wanted),
-            clip=_text_encoder(file, layout.family, embeddings, device, wanted),
+            clip=clip,
             vae=_autoencoder(file, VAE_PREFIX, device, wanted) if _has(file, VAE_PREFIX) else None,
             family=layout.family,
         )
@@ -166,5 +167,6 @@ def _autoencoder(file: TensorFile, prefix: str, device: torch.device, dtype: tor
     names = {name: prefix + own for name, own in names.items() if name.startswith(_VAE_PARTS)}
     shapes = {name: file.shapes[own] for name, own in names.items()}
     spec, dtype = kl_spec(shapes), vae_dtype(device, dtype)
-    tensors = {name: file.tensor(own, device=device, dtype=dtype) for name, own in names.items()}
+    found = file.tensors(names.values(), device=device, dtype=dtype)
+    tensors = {name: found[own] for name, own in names.items()}
     return Autoencoder(KL.from_tensors(spec, tensors), device=device, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Tensors out of a safetensors file: mapped where they can stay as they are, read one at a time where they cannot."""
+"""Tensors out of a safetensors file: mapped, or read in parallel, or piece by piece, as is fastest."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from runtime.errors import ModelCorrupt
+from runtime.models.dtypes import stored_dtype, wanted_dtype
+from runtime.models.large_read import read_large
 from runtime.models.safetensors_header import SafetensorsHeader, TensorEntry, check_header
 
 if TYPE_CHECKING:
@@ -23,32 +25,13 @@ if TYPE_CHECKING:
 _CPU_PIECE_BYTES = 64 * 1024
 _GPU_PIECE_BYTES = 16 * 1024 * 1024
 
-# torch's name of each dtype code of the format.
-_TORCH_NAMES = {
-    "BOOL": "bool",
-    "U8": "uint8",
-    "I8": "int8",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "U16": "uint16",
-    "I16": "int16",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "U32": "uint32",
-    "I32": "int32",
-    "F32": "float32",
-    "U64": "uint64",
-    "I64": "int64",
-    "F64": "float64",
-}
-
 
 class SafetensorsFile:
     """An open file whose header has been checked; a context manager.
 
-    A tensor that is wanted on the CPU in the dtype that it is stored in is a view of the file, mapped privately: it
-    costs no copy, its pages come in when they are touched, and writing to it does not reach the file. Any other is read
-    piece by piece through one small buffer into the memory where it stays, so that no second copy is ever held.
+    What the page cache has, and is wanted on the CPU as it is stored, is a view of the file, mapped privately: it costs
+    no copy, and writing to it does not reach the file. Many tensors that come from the device are read in parallel. Any
+    other is read piece by piece through one small buffer into the memory where it stays. No second copy is ever held.
     Tensors stay valid after the file is closed. A file may be replaced while it is mapped (another file under its
     name), but not be cut short in place.
     """
@@ -60,6 +43,7 @@ class SafetensorsFile:
             self._file = path.open("rb")
         except OSError as exc:
             raise ModelCorrupt(f"{path} cannot be read: {exc.strerror or exc}") from exc
+        self._status = os.fstat(self._file.fileno())
         try:
             self.header: SafetensorsHeader = check_header(path, self._file)
         except BaseException:
@@ -83,16 +67,23 @@ class SafetensorsFile:
     def tensors(
         self, names: Iterable[str], *, device: torch.device, dtype: torch.dtype | None = None
     ) -> dict[str, Tensor]:
-        """The named tensors on `device`, those of floating point in `dtype` (None: as they are stored)."""
-        return {name: self.tensor(name, device=device, dtype=dtype) for name in names}
+        """The named tensors on `device`, those of floating point in `dtype` (None: as they are stored).
+
+        Many at once come by large parallel reads, unless the page cache has them for the CPU.
+        """
+        entries = {name: self.header.tensors[name] for name in names}
+        large = read_large(self.path, self._file.fileno(), entries, status=self._status, device=device, dtype=dtype)
+        return {
+            name: large[name] if name in large else self.tensor(name, device=device, dtype=dtype) for name in entries
+        }
 
     def tensor(self, name: str, *, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
         """One tensor, as in `tensors`."""
         import torch
 
         entry = self.header.tensors[name]
-        stored: torch.dtype = getattr(torch, _TORCH_NAMES[entry.dtype])
-        wanted = dtype if dtype is not None and stored.is_floating_point else stored
+        stored = stored_dtype(entry.dtype)
+        wanted = wanted_dtype(stored, dtype)
         if entry.size_bytes == 0:
             return torch.empty(entry.shape, dtype=wanted, device=device)
         is_aligned = entry.begin % stored.itemsize == 0

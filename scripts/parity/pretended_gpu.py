@@ -8,7 +8,7 @@ is all that the native engine does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -72,12 +72,27 @@ class _Generator(torch.Generator):
         return generator
 
 
+class _Event:
+    """A mark on a stream; what is computed on the CPU is done at once, so that nothing waits for it."""
+
+    def record(self, stream: object = None) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+
+class _Stream(_Event):
+    def __init__(self, device: object = None) -> None: ...
+
+    def wait_stream(self, other: object) -> None: ...
+
+
 @contextmanager
 def pretended_gpu() -> Iterator[PretendedGpu]:
     """A machine with a GPU of 16 GB, all of it free, that computes in bfloat16."""
     memory: dict[str, Any] = {"mem_get_info": (TOTAL_BYTES, TOTAL_BYTES), "memory_reserved": 0, "memory_allocated": 0}
     machine = {"is_available": True, "device_count": 1, "get_device_name": "Pretended", "get_device_capability": (9, 0)}
-    fakes = {name: mock.Mock(return_value=fact) for name, fact in {**memory, **machine}.items()}
+    fakes: dict[str, Any] = {name: mock.Mock(return_value=fact) for name, fact in {**memory, **machine}.items()}
+    fakes |= {"Stream": _Stream, "Event": _Event, "current_stream": _Stream, "stream": nullcontext}
     with (
         mock.patch.multiple(torch.cuda, **fakes),
         mock.patch.object(torch, "Generator", _Generator),
