@@ -23,6 +23,8 @@ from runtime.inputs import InputLimits
 from runtime.settings import Settings
 from runtime.spool import Spool
 from runtime.sweeper import Sweeper
+from runtime.webhooks.courier import Courier
+from runtime.webhooks.sender import WebhookSender
 from runtime.worker import Parts, Worker
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 _UPLOAD_THREADS = 4
 _INPUT_READ_TIMEOUT_S = 15.0
+_WEBHOOK_READ_TIMEOUT_S = 10.0
 
 
 def build(settings: Settings, *, delivery: str | None = None, clock: Clock | None = None) -> Worker:
@@ -58,6 +61,8 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
         heartbeat=Heartbeat(jobs, clock, grace_s=settings.cancel_grace_s, chores=spool.apply),
         spool=spool,
         kept=KeptOutputs(_disk(settings, "kept"), artifacts, clock),
+        webhooks=WebhookSender(_courier(settings, jobs, artifacts, clock)),
+        webhook_signer=settings.webhook_signer,
         uploads=ThreadPoolExecutor(_UPLOAD_THREADS, thread_name_prefix="upload"),
         clock=clock,
         worker_id=new_worker_id(),
@@ -81,7 +86,8 @@ def build_sweeper(settings: Settings, *, clock: Clock | None = None) -> Sweeper:
     clock = clock or SystemClock()
     _require_boto3(settings)
     artifacts = build_artifacts(settings, clock)
-    return Sweeper(jobs=build_jobs(settings, clock, artifacts), clock=clock)
+    jobs = build_jobs(settings, clock, artifacts)
+    return Sweeper(jobs=jobs, clock=clock, courier=_courier(settings, jobs, artifacts, clock))
 
 
 def build_engines(settings: Settings) -> Engines:
@@ -183,6 +189,8 @@ def build_jobs(settings: Settings, clock: Clock, artifacts: ArtifactStore) -> Jo
 def _disk(settings: Settings, name: str) -> FolderArtifactStore:
     """A folder of the worker's own, for what a store does not take."""
     return FolderArtifactStore(settings.data_path / name, base_url=settings.public_url)
+        webhooks=WebhookSender(_courier(settings, jobs, artifacts, clock)),
+        webhook_signer=settings.webhook_signer,
 
 
 def _bucket_access(settings: Settings, bucket: Bucket | None) -> AwsAccess:

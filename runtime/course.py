@@ -98,9 +98,11 @@ class Course:
 
             def report(progress: Progress) -> None:
                 watched.progress = progress
+                parts.webhooks.progress(claim.record, progress)
                 self._on_progress(progress)
 
             end = self._attempt(attempt, report)
+        parts.webhooks.progress_ends()
         claim = watched.claim
         if isinstance(end, Finished):
             return self._finish(attempt, claim, end)
@@ -139,6 +141,7 @@ class Course:
 
     def _left(self, record: JobRecord, error: ServerlessError, delay_s: float) -> JobResult:
         """Of a job that is left to others; it has ended all the same if its cancel was asked for meanwhile."""
+        self._parts.webhooks.ended(record)
         return self._recorded(record) if record.status.is_terminal else self._waiting(error, delay_s)
 
     def _finish(self, attempt: Attempt, claim: Claim, finished: Finished) -> JobResult:
@@ -146,7 +149,7 @@ class Course:
         try:
             if not claim.may_publish(parts.clock.monotonic()):
                 raise LeaseLost(f"the lease of job {attempt.job_id} ran out before its end was written")
-            parts.jobs.finish(claim, finished.outcome)
+            parts.webhooks.ended(parts.jobs.finish(claim, finished.outcome))
         except LeaseLost as exc:
             attempt.discard()
             return self._waiting(exc, TAKEN_OVER_S)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from runtime.canonical import request_sha256, sha256_of_json
 from runtime.errors import InvalidRequest
-from runtime.jobs.record import Dispatch, JobFacts
+from runtime.jobs.record import Dispatch, JobFacts, WebhookTarget
 from runtime.request import JobRequest
 from runtime.request_size import refuse_large
 
 
-def facts_of(request: JobRequest, *, tenant: str, job_id: str, dispatch: Dispatch | None, max_bytes: int) -> JobFacts:
+def facts_of(
+    request: JobRequest,
+    *,
+    tenant: str,
+    job_id: str,
+    dispatch: Dispatch | None,
+    max_bytes: int,
+    webhook: WebhookTarget | None = None,
+) -> JobFacts:
     """The job that `request` asks for. Raises InvalidRequest for one that is too large or no plain JSON."""
     try:
         refuse_large(request, max_bytes)
@@ -24,6 +32,7 @@ def facts_of(request: JobRequest, *, tenant: str, job_id: str, dispatch: Dispatc
         workflow_sha256=workflow_sha256,
         user_id=request.user_id,
         dispatch=dispatch,
+        webhook=webhook,
         max_attempts=request.max_attempts,
         ttl_s=request.ttl_s,
     )

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from runtime.bucket import Bucket, find_bucket
 from runtime.errors import SettingsInvalid
+from runtime.webhooks.signature import Signer
 
 _BUNDLE = Path(__file__).resolve().parents[1]
 
@@ -126,7 +127,9 @@ class Settings(BaseModel):
         "INPUT_S3_ALLOW", default=(), help="s3://bucket/prefix, comma separated, that requests may read inputs from"
     )
     allow_private_urls: bool = _from(
-        "ALLOW_PRIVATE_URLS", default=False, help="let inputs come from private addresses; refused in production"
+        "ALLOW_PRIVATE_URLS",
+        default=False,
+        help="let inputs come from and webhooks go to private addresses, and webhooks by http; refused in production",
     )
 
     max_nodes: int = _from("MAX_NODES", default=20_000, help="most nodes of one workflow", ge=1)
@@ -177,6 +180,12 @@ class Settings(BaseModel):
         "AWS_REGION", "AWS_DEFAULT_REGION", default=None, help="the region of bucket and table"
     )
 
+    webhook_secret: SecretStr | None = _from(
+        "WEBHOOK_SECRET",
+        default=None,
+        help="signs webhooks: whsec_ and base64 of 24 to 64 bytes; several, by comma, while one replaces another",
+    )
+
     refresh_worker: bool = _from(
         "REFRESH_WORKER", default=False, help="RunPod: start from fresh after every job, as worker-comfyui does"
     )
@@ -202,12 +211,18 @@ class Settings(BaseModel):
         """The bucket for outputs; None for the embedded folder."""
         return find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
 
+    @property
+    def webhook_signer(self) -> Signer:
+        """What webhooks are signed with. Raises SettingsInvalid for a secret that is none."""
+        return Signer.parse(self.webhook_secret.get_secret_value() if self.webhook_secret else "")
+
     def _refuse_unsafe(self) -> None:
         if self.native_nodes_path is not None and not self.native_nodes_path.is_dir():
             raise SettingsInvalid(f"NATIVE_NODES_PATH is {str(self.native_nodes_path)!r}; expected a folder")
         if not self.public_url.startswith(("http://", "https://")):
             raise SettingsInvalid(f"PUBLIC_URL is {self.public_url!r}; expected http://HOST or https://HOST")
         find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
+        _ = self.webhook_signer
         if self.allow_private_urls and self.environment == "production":
             raise SettingsInvalid("ALLOW_PRIVATE_URLS is on in production; it is for development alone")
 

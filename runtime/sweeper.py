@@ -1,22 +1,28 @@
-"""Sets right what no worker is left to set right: jobs whose worker is gone, and what such a worker left behind."""
+"""Sets right what no worker is left to set right: jobs whose worker is gone, and webhooks that were not heard."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from runtime.clock import Clock
 from runtime.errors import ServerlessError
 from runtime.jobs.record import JobKey, JobRecord
 from runtime.jobs.store import DUE_SHARDS, JobStore
+from runtime.webhooks.courier import Courier
 
 _log = logging.getLogger(__name__)
 
 BUDGET_S = 45.0
 """A sweep begins nothing new after this long: what is left stays due, and a schedule of a minute is kept."""
 DUE_PER_SHARD = 100
+CALLERS = 16
+"""How many webhooks are called at a time: a receiver that does not answer holds up one of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +34,29 @@ class Swept:
 
     requeued: int = 0
     ended: int = 0
+    webhooks_delivered: int = 0
+    webhooks_failed: int = 0
+    webhooks_given_up: int = 0
     errors: int = 0
     left_over: bool = False
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items() if value) or "nothing to do"
+        told = [f"{name.replace('_', ' ')} {value}" for name, value in asdict(self).items() if value]
+        return ", ".join(told).replace("left over True", "more is left over") or "nothing to do"
 
 
 class Sweeper:
-    """Called from a schedule, once a minute or so. Any number of sweepers may run beside each other and the workers."""
+    """Called from a schedule, once a minute or so. Any number of sweepers may run beside each other and the workers.
 
-    def __init__(self, *, jobs: JobStore, clock: Clock, budget_s: float = BUDGET_S) -> None:
+    Without a `courier` webhooks stay due.
+    """
+
+    def __init__(
+        self, *, jobs: JobStore, clock: Clock, courier: Courier | None = None, budget_s: float = BUDGET_S
+    ) -> None:
         self._jobs = jobs
         self._clock = clock
+        self._courier = courier
         self._budget_s = budget_s
 
     def sweep(self) -> Swept:
@@ -48,26 +64,25 @@ class Sweeper:
 
         Idempotent: a job is moved by one sweeper, and once. Raises StateUnavailable where the store does not answer.
         """
-        return _Sweep(self._jobs, self._clock, self._budget_s).run()
+        return _Sweep(self._jobs, self._clock, self._courier, self._budget_s).run()
 
 
 class _Sweep:
     """One sweep, and what it has counted so far."""
 
-    def __init__(self, jobs: JobStore, clock: Clock, budget_s: float) -> None:
+    def __init__(self, jobs: JobStore, clock: Clock, courier: Courier | None, budget_s: float) -> None:
         self._jobs = jobs
         self._clock = clock
+        self._courier = courier
         self._ends_at = clock.monotonic() + budget_s
+        self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._left_over = False
 
     def run(self) -> Swept:
-        for key in self._due():
-            try:
-                self._settle(key)
-            except ServerlessError as exc:
-                self._counts["errors"] += 1
-                _log.warning("job %s stays due: %s", key.job_id, exc.message)
+        with ThreadPoolExecutor(CALLERS, thread_name_prefix="webhook") as callers:
+            for key in self._due():
+                self._guarded(key, partial(self._settle, key, callers))
         return Swept(**self._counts, left_over=self._left_over)
 
     def _due(self) -> Iterator[JobKey]:
@@ -75,19 +90,45 @@ class _Sweep:
             keys = self._jobs.due(shard, limit=DUE_PER_SHARD)
             self._left_over = self._left_over or len(keys) == DUE_PER_SHARD
             for key in keys:
-                if self._clock.monotonic() >= self._ends_at:
-                    self._left_over = True
+                if self._is_late():
                     return
                 yield key
 
-    def _settle(self, key: JobKey) -> None:
+    def _is_late(self) -> bool:
+        late = self._clock.monotonic() >= self._ends_at
+        self._left_over = self._left_over or late
+        return late
+
+    def _settle(self, key: JobKey, callers: ThreadPoolExecutor) -> None:
         record = self._jobs.get(*key)
         if record is None:
             self._jobs.leave_due(key)
         elif not record.status.is_terminal:
             self._expire(record)
+        elif self._courier is not None:
+            callers.submit(self._guarded, key, partial(self._deliver, record, self._courier))
 
     def _expire(self, record: JobRecord) -> None:
         moved = self._jobs.expire(record)
         if moved is not None:
-            self._counts["ended" if moved.status.is_terminal else "requeued"] += 1
+            self._count("ended" if moved.status.is_terminal else "requeued")
+
+    def _deliver(self, record: JobRecord, courier: Courier) -> None:
+        held = None if self._is_late() else self._jobs.take_webhook(record)
+        if held is not None:
+            self._count(f"webhooks_{courier.deliver(held)}")
+
+    def _guarded(self, key: JobKey, act: Callable[[], None]) -> None:
+        """One job that cannot be dealt with holds up no other."""
+        try:
+            act()
+        except ServerlessError as exc:
+            self._count("errors")
+            _log.warning("job %s stays due: %s", key.job_id, exc.message)
+        except Exception:  # a defect that one job brings out is counted and shown, and the sweep goes on
+            self._count("errors")
+            _log.exception("job %s stays due", key.job_id)
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self._counts[name] += 1

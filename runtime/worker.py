@@ -28,6 +28,9 @@ from runtime.result import JobResult
 from runtime.results import failed_result
 from runtime.retries import Requeue
 from runtime.spool import Spool
+from runtime.webhooks.sender import WebhookSender
+from runtime.webhooks.signature import Signer
+from runtime.webhooks.target import target_of
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ class Parts:
     heartbeat: Heartbeat
     spool: Spool
     kept: KeptOutputs
+    webhooks: WebhookSender
+    webhook_signer: Signer
     uploads: Executor
     clock: Clock
     worker_id: str
@@ -95,6 +100,7 @@ class Worker:
                 job_id=job_id,
                 dispatch=dispatch,
                 max_bytes=self._parts.max_request_bytes,
+                webhook=target_of(request, self._parts.web, self._parts.webhook_signer),
             )
             flag = cancel or CancelFlag()
             return Course(self._parts, request, facts, flag=flag, on_progress=on_progress, requeue=requeue).run()
@@ -122,4 +128,5 @@ class Worker:
     def close(self) -> None:
         """End the worker's threads, uploads first."""
         self._parts.uploads.shutdown(wait=True)
+        self._parts.webhooks.close()
         self._parts.heartbeat.close()

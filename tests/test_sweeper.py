@@ -10,7 +10,7 @@ from runtime.errors import StateUnavailable
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
 from runtime.jobs.record import JobFacts, JobKey, JobRecord, Status
 from runtime.jobs.sqlite import SqliteJobStore
-from runtime.jobs.store import JobStore
+from runtime.jobs.store import JobStore, due_shard
 from runtime.sweeper import DUE_PER_SHARD, Sweeper, Swept
 
 FACTS = JobFacts(tenant="acme", job_id="job-1", request_sha256="a" * 64, workflow_sha256="b" * 64)
@@ -67,15 +67,11 @@ def test_jobs_whose_worker_lives_are_left_alone(jobs: JobStore, clock: ManualClo
 
 def test_a_sweep_deals_with_a_bounded_number_of_jobs(jobs: JobStore, clock: ManualClock, sweeper: Sweeper) -> None:
     names = (f"job-{number}" for number in range(3 * 16 * DUE_PER_SHARD))
-    same_shard = [facts for name in names if _shard(facts := replace(FACTS, job_id=name)) == 0][: DUE_PER_SHARD + 5]
+    same_shard = [facts for name in names if due_shard((facts := replace(FACTS, job_id=name)).key) == 0][
+        : DUE_PER_SHARD + 5
+    ]
     lose(jobs, clock, *same_shard)
     assert sweeper.sweep() == Swept(requeued=DUE_PER_SHARD, left_over=True)
-
-
-def _shard(facts: JobFacts) -> int:
-    from runtime.jobs.store import due_shard
-
-    return due_shard(facts.key)
 
 
 def test_a_sweep_begins_nothing_once_its_time_is_over(jobs: JobStore, clock: ManualClock) -> None:

@@ -41,7 +41,7 @@ def _follow(url: WebUrl, location: str) -> WebUrl:
 
 
 def _download_or_redirect(url: WebUrl, sink: Sink, access: WebAccess) -> str | None:
-    with _translated(url, access), _get(url, sink, access) as response:
+    with translated(url, access), _get(url, sink, access) as response:
         headers = {name.lower(): value.decode("utf-8", "replace") for name, value in response.headers}
         if response.status in _REDIRECTS and headers.get(b"location"):
             return headers[b"location"]
@@ -76,7 +76,7 @@ def _check_headers(url: WebUrl, headers: dict[bytes, str], sink: Sink) -> None:
 
 
 @contextmanager
-def _translated(url: WebUrl, access: WebAccess) -> Iterator[None]:
+def translated(url: WebUrl, access: WebAccess) -> Iterator[None]:
     """Turn httpcore's errors into ours; their texts may hold addresses and are not repeated."""
     try:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -17,12 +17,24 @@ from runtime.jobs.record import (
     Status,
     StoredOutput,
     Timings,
+    WebhookTarget,
 )
 from runtime.progress import Progress
 
 Document = dict[str, Any]
 
-_VALUES = {"dispatch": Dispatch, "progress": Progress, "error": JobError, "timings_ms": Timings}
+
+def _webhook(*, events: Sequence[str], **values: Any) -> WebhookTarget:
+    return WebhookTarget(events=tuple(events), **values)
+
+
+_VALUES: Mapping[str, Callable[..., Any]] = {
+    "dispatch": Dispatch,
+    "progress": Progress,
+    "error": JobError,
+    "timings_ms": Timings,
+    "webhook": _webhook,
+}
 _LISTS = {"outputs": StoredOutput, "webhooks_due": DueWebhook}
 _TUPLES = ("cached_nodes", "warnings")
 _RECORD_FIELDS = frozenset(field.name for field in fields(JobRecord))
@@ -46,6 +58,8 @@ def to_document(record: JobRecord) -> Document:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
     return dict(value) if isinstance(value, Mapping) else value
 
 

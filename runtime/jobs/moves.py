@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runtime.clock import Clock
 from runtime.errors import Internal
-from runtime.jobs import transitions
+from runtime.jobs import transitions, webhook_moves
 from runtime.jobs.leases import LEASE_S, Claim
 from runtime.jobs.record import JobError, JobFacts, JobKey, JobRecord, Outcome, Status
 from runtime.progress import Progress
@@ -84,6 +84,13 @@ class JobMoves(ABC):
             return None
         move = transitions.request_cancel(now=self._clock.wall())
         return self._move(known.key, move, known=known).record
+
+    def take_webhook(self, known: JobRecord) -> JobRecord | None:
+        moved = self._move(known.key, webhook_moves.take(now=self._clock.wall()), known=known)
+        return moved.record if moved.changed else None
+
+    def settle_webhook(self, held: JobRecord, *, failure: str | None = None, retry_at: float | None = None) -> None:
+        self._move(held.key, webhook_moves.settle(held, failure=failure, retry_at=retry_at), known=held)
 
     def expire(self, known: JobRecord) -> JobRecord | None:
         moved = self._move(known.key, transitions.expire(now=self._clock.wall()), known=known)

@@ -105,8 +105,20 @@ class Timings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebhookTarget:
+    """Whom to tell of a job, and of what; links in it are signed for `url_ttl_s` seconds when it is sent.
+
+    `url` may hold a secret of the client's.
+    """
+
+    url: str = field(repr=False)
+    events: tuple[str, ...]
+    url_ttl_s: int = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
 class DueWebhook:
-    """A call that the client asked for and has not been told yet; `due_at` in epoch seconds."""
+    """A call that the client asked for and that was not answered yet; nobody makes it before `due_at`, in epoch s."""
 
     event: str
     due_at: float
@@ -128,6 +140,7 @@ class JobFacts:
     user_id: str = ANONYMOUS
     batch_id: str | None = None
     dispatch: Dispatch | None = None
+    webhook: WebhookTarget | None = None
     max_attempts: int = 2
     ttl_s: int = 86_400
 
@@ -149,7 +162,6 @@ class Outcome:
     cached_nodes: tuple[str, ...] = ()
     seed_used: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    webhooks_due: tuple[DueWebhook, ...] = ()
 
     @classmethod
     def of(cls, error: ServerlessError, **facts: Any) -> Outcome:
@@ -164,8 +176,9 @@ class JobRecord(Outcome, JobFacts):
 
     Times ending in `_at` are ISO 8601 in UTC, but for those that machines compare, in epoch seconds:
     `lease_expires_at`, `due_at` (while pending the dispatch deadline of a job that was never claimed, else when it may
-    run again; the lease while running; None at the end), `not_before` (a requeued job's next claim) and `expires_at`
-    (terminal jobs only: from then on the job is taken for absent). `error` of a pending job is its last attempt's.
+    run again; the lease while running; at the end the next webhook, None once none is due), `not_before` (a requeued
+    job's next claim) and `expires_at` (terminal jobs only: from then on the job is taken for absent). `error` of a
+    pending job is its last attempt's, `webhook_error` why a webhook was given up.
     `attempt + handbacks` is the number of claims, which is also what `fencing_token` counts.
     `revision` grows with every write.
     """
@@ -184,6 +197,8 @@ class JobRecord(Outcome, JobFacts):
     due_at: float | None = None
     not_before: float | None = None
     expires_at: int | None = None
+    webhooks_due: tuple[DueWebhook, ...] = ()
+    webhook_error: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def is_expired(self, now: float) -> bool:

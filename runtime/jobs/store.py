@@ -93,12 +93,28 @@ class JobStore(Protocol):
         """
 
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
-        """Jobs of `shard` (0 to DUE_SHARDS - 1) whose `due_at` has passed, longest overdue first. May lag by 1 s."""
+        """Jobs of `shard` (0 to DUE_SHARDS - 1) whose `due_at` has passed, longest overdue first. May lag by 1 s.
+
+        Those that have ended are due for their webhooks; one that has expired may be among them.
+        """
 
     def expire(self, known: JobRecord) -> JobRecord | None:
         """The job as this call moved it, its lease or its time to wait being over; None if there was nothing to move.
 
         `known` is the job as the caller has just read it. Of several callers one moves it, to pending or to its end.
+        """
+
+    def take_webhook(self, known: JobRecord) -> JobRecord | None:
+        """The ended job with its next webhook held by the caller; None where none is due, or another caller has it.
+
+        Whoever wrote the end of a job has it first. Nobody else gets it for `webhook_moves.HOLD_S`; a holder that is
+        not heard of by then may have made the call or not, and the next one makes it again.
+        """
+
+    def settle_webhook(self, held: JobRecord, *, failure: str | None = None, retry_at: float | None = None) -> None:
+        """Note what became of the webhook that `held` holds: delivered; else failed, due at `retry_at` or given up.
+
+        Nothing happens once another caller holds it. A job that has expired by `retry_at` gives it up.
         """
 
     def leave_due(self, key: JobKey) -> None:

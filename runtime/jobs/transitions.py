@@ -15,6 +15,7 @@ from runtime.clock import utc_text
 from runtime.errors import Internal, JobIdTaken, LeaseLost, TimedOut
 from runtime.jobs.leases import LEASE_S, Claim, lease_is_over
 from runtime.jobs.record import JobError, JobFacts, JobRecord, Outcome, Status
+from runtime.jobs.webhook_moves import due_at_end, next_due, only_tells
 from runtime.progress import Progress
 
 ABANDONED_S = 6 * 3600.0
@@ -35,13 +36,14 @@ LEGAL: Mapping[Status | None, frozenset[Status]] = MappingProxyType(
 def apply(move: Move, before: JobRecord | None) -> JobRecord | None:
     """`before` moved, with its revision counted up; the same object if the move changes nothing.
 
-    Raises Internal for a move that the table does not hold, and whatever the move itself refuses with.
+    Of a job that has ended only what is kept of its webhooks may change. Raises Internal for a move that the table
+    does not hold, and whatever the move itself refuses with.
     """
     after = move(before)
     if after is before or after is None:
         return before
     origin = before.status if before else None
-    if after.status not in LEGAL[origin]:
+    if after.status not in LEGAL[origin] and not (before and only_tells(before, after)):
         raise Internal(f"job {after.job_id!r} cannot go from {origin and origin.value} to {after.status.value}")
     return _with(after, revision=before.revision + 1 if before else 1)
 
@@ -213,12 +215,14 @@ def _held(record: JobRecord, *, worker_id: str, now: float) -> JobRecord:
 
 
 def _ended(record: JobRecord, outcome: Outcome, *, now: float) -> JobRecord:
+    webhooks = due_at_end(record.webhook, outcome.status, now=now)
     return _with(
         record,
         **vars(outcome),
         finished_at=utc_text(now),
         lease_expires_at=None,
-        due_at=None,
+        webhooks_due=webhooks,
+        due_at=next_due(webhooks),
         expires_at=math.ceil(now) + record.ttl_s,
     )
 
