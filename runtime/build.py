@@ -189,8 +189,16 @@ def build_jobs(settings: Settings, clock: Clock, artifacts: ArtifactStore) -> Jo
 def _disk(settings: Settings, name: str) -> FolderArtifactStore:
     """A folder of the worker's own, for what a store does not take."""
     return FolderArtifactStore(settings.data_path / name, base_url=settings.public_url)
-        webhooks=WebhookSender(_courier(settings, jobs, artifacts, clock)),
-        webhook_signer=settings.webhook_signer,
+
+
+def _courier(settings: Settings, jobs: JobStore, artifacts: ArtifactStore, clock: Clock) -> Courier:
+    return Courier(
+        jobs=jobs,
+        artifacts=artifacts,
+        signer=settings.webhook_signer,
+        access=WebAccess(allow_private=settings.allow_private_urls, read_timeout_s=_WEBHOOK_READ_TIMEOUT_S),
+        clock=clock,
+    )
 
 
 def _bucket_access(settings: Settings, bucket: Bucket | None) -> AwsAccess:
