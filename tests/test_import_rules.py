@@ -26,6 +26,7 @@ FETCHERS_AND_STORES = (
     "artifacts/s3",
     "artifacts/presign",
     "documents/dynamodb",
+    "models/sync/s3",
     "jobs/dynamodb",
     "jobs/table",
 )
