@@ -23,6 +23,7 @@ from runtime.workspace import Workspace
 
 if TYPE_CHECKING:
     from runtime.engines.protocol import Engine, Execution
+    from runtime.graph.check import CheckReport
     from runtime.worker import Parts
 
 
@@ -74,8 +75,6 @@ class Attempt:
 
     def execute(self, on_progress: ProgressSink) -> Finished:
         """Walk the way of the job. Raises an error of the tree; `discard` then takes back what was uploaded."""
-        from runtime.engines.protocol import Run
-
         parts = self._parts
         if (kept := parts.kept.find(self._kept_name)) is not None:
             return self._deliver_kept(kept)
@@ -89,26 +88,35 @@ class Attempt:
                 s3=replace(parts.s3, user=self._tenant) if parts.s3 else None,
                 uploads=UploadAccess(store=parts.artifacts, tenant=self._tenant),
             )
-            graph = self._graph()
-            self._engine = engine = parts.engines.choose(graph, self.request.engine)
-            report = engine.check(graph, workspace)
-            report.raise_if_rejected()
-            self._watch.lap("resolve")
-            run = Run(
-                job_id=self.job_id,
-                tenant=self._tenant,
-                files=workspace,
-                sink=self._delivery,
-                flag=self._flag,
-                on_progress=on_progress,
-                extra_pnginfo=self.request.extra_pnginfo,
-                api_key_comfy_org=self._api_key(),
-            )
-            execution = engine.execute(report, run)
-            self._watch.lap("execute")
+            with parts.models.ensure(self._graph(), self._flag, on_progress) as graph:
+                engine, report, execution = self._run(graph, workspace, on_progress)
             delivered = self._deliver(engine.name, report.warnings)
         self._watch.lap("deliver")
         return self._completed(graph, execution, delivered, report.warnings)
+
+    def _run(
+        self, graph: Graph, workspace: Workspace, on_progress: ProgressSink
+    ) -> tuple[Engine, CheckReport, Execution]:
+        """Check the graph, whose models are there now, and run it."""
+        from runtime.engines.protocol import Run
+
+        self._engine = engine = self._parts.engines.choose(graph, self.request.engine)
+        report = engine.check(graph, workspace)
+        report.raise_if_rejected()
+        self._watch.lap("resolve")
+        run = Run(
+            job_id=self.job_id,
+            tenant=self._tenant,
+            files=workspace,
+            sink=self._delivery,
+            flag=self._flag,
+            on_progress=on_progress,
+            extra_pnginfo=self.request.extra_pnginfo,
+            api_key_comfy_org=self._api_key(),
+        )
+        execution = engine.execute(report, run)
+        self._watch.lap("execute")
+        return engine, report, execution
 
     def failed(self, exc: ServerlessError) -> Finished:
         """The end that `exc` means."""

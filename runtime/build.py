@@ -20,6 +20,7 @@ from runtime.fetch.access import S3Access, WebAccess
 from runtime.heartbeat import Heartbeat
 from runtime.ids import new_worker_id
 from runtime.inputs import InputLimits
+from runtime.models.sync.assembly import build_fetcher
 from runtime.settings import Settings
 from runtime.spool import Spool
 from runtime.sweeper import Sweeper
@@ -68,6 +69,7 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
         worker_id=new_worker_id(),
         tenant=settings.tenant,
         delivery="url" if settings.bucket else delivery or "url",
+        models=build_fetcher(settings, bucket_access(settings, settings.bucket)),
         limits=InputLimits(file_bytes=settings.max_file_size),
         web=WebAccess(allow_private=settings.allow_private_urls),
         s3=_s3_access(settings),
@@ -168,7 +170,7 @@ def build_artifacts(settings: Settings, clock: Clock | None = None) -> ArtifactS
 
     return S3ArtifactStore(
         bucket.name,
-        access=_bucket_access(settings, bucket),
+        access=bucket_access(settings, bucket),
         public_endpoint_url=settings.s3_public_endpoint_url,
         clock=clock,
     )
@@ -201,7 +203,8 @@ def _courier(settings: Settings, jobs: JobStore, artifacts: ArtifactStore, clock
     )
 
 
-def _bucket_access(settings: Settings, bucket: Bucket | None) -> AwsAccess:
+def bucket_access(settings: Settings, bucket: Bucket | None) -> AwsAccess:
+    """Where and as whom the bucket is reached; with None, S3 as boto3 finds it."""
     key, secret = settings.bucket_access_key_id, settings.bucket_secret_access_key
     return AwsAccess(
         region=bucket.region if bucket else settings.aws_region,
@@ -215,7 +218,7 @@ def _s3_access(settings: Settings) -> S3Access | None:
     bucket = settings.bucket
     if bucket is None and not settings.input_s3_allow:
         return None
-    access = _bucket_access(settings, bucket)
+    access = bucket_access(settings, bucket)
 
     def client() -> Any:
         config = client_config(read_timeout_s=_INPUT_READ_TIMEOUT_S)

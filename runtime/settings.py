@@ -81,6 +81,22 @@ class Settings(BaseModel):
         default=0,
         help="GB (1e9 bytes) of models kept on the volume: those used longest ago make room; 0 for all it holds",
     )
+    model_connections: int = _from(
+        "MODEL_FETCH_CONNECTIONS", default=8, help="connections that one model is fetched on", ge=1, le=64
+    )
+    hf_endpoint: str = _from(
+        "HF_ENDPOINT", default="https://huggingface.co", help="where hf:// sources are asked for", pattern=r"^https?://"
+    )
+    hf_token: SecretStr | None = _from("HF_TOKEN", default=None, help="for hf:// sources that are not public")
+    civitai_endpoint: str = _from(
+        "CIVITAI_ENDPOINT",
+        default="https://civitai.com",
+        help="where civitai:// sources are asked for",
+        pattern=r"^https?://",
+    )
+    civitai_api_token: SecretStr | None = _from(
+        "CIVITAI_API_TOKEN", default=None, help="for civitai:// sources that need an account"
+    )
     native_nodes_path: Path | None = _from(
         "NATIVE_NODES_PATH", default=None, help="a folder of Python files with further native node classes"
     )
@@ -229,7 +245,7 @@ class Settings(BaseModel):
 
 def _explain(error: Any) -> str:
     variable = ".".join(map(str, error["loc"]))
-    value = "" if "SECRET" in variable or "KEY" in variable else f" is {error['input']!r}"
+    value = "" if any(part in variable for part in ("SECRET", "KEY", "TOKEN")) else f" is {error['input']!r}"
     if error["type"] == "string_pattern_mismatch":
         expected = {name: help for names, help, _ in variables() for name in names.split(" or ")}
         return f"{variable}{value}; expected {expected.get(variable, error['msg'])}"

@@ -22,6 +22,7 @@ from runtime.inputs import InputLimits
 from runtime.job_facts import facts_of
 from runtime.jobs.record import Dispatch
 from runtime.jobs.store import JobStore
+from runtime.models.fetcher import ModelFetcher
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.request import JobRequest
 from runtime.result import JobResult
@@ -52,6 +53,7 @@ class Parts:
     worker_id: str
     tenant: str
     delivery: str
+    models: ModelFetcher
     limits: InputLimits
     web: WebAccess
     s3: S3Access | None
@@ -130,3 +132,4 @@ class Worker:
         self._parts.uploads.shutdown(wait=True)
         self._parts.webhooks.close()
         self._parts.heartbeat.close()
+        self._parts.models.close()

@@ -139,6 +139,10 @@ class Manifest(_Entry):
         kind = _KIND_OF_FOLDER.get(kind, kind)
         return next((model for model in self.models if model.kind == kind and name in model.names), None)
 
+    def names(self, kind: str) -> list[str]:
+        """Every name that a workflow may give a model of `kind`."""
+        return [name for model in self.models if model.kind == kind for name in model.names]
+
     def _conflicts(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Key and message of everything that no entry shows on its own."""
         known = {*_KIND_OF_FOLDER, *self.extra_folders}
