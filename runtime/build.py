@@ -89,7 +89,7 @@ def build_sweeper(settings: Settings, *, clock: Clock | None = None) -> Sweeper:
     _require_boto3(settings)
     artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)
-    return Sweeper(jobs=jobs, clock=clock, courier=_courier(settings, jobs, artifacts, clock))
+    return Sweeper(jobs=jobs, clock=clock, artifacts=artifacts, courier=_courier(settings, jobs, artifacts, clock))
 
 
 def build_engines(settings: Settings) -> Engines:

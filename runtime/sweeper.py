@@ -1,4 +1,4 @@
-"""Sets right what no worker is left to set right: jobs whose worker is gone, and webhooks that were not heard."""
+"""Sets right what no worker is left to set right: jobs whose worker is gone, its files, and webhooks not heard."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from runtime.artifacts.store import ArtifactStore
 from runtime.clock import Clock
 from runtime.errors import ServerlessError
 from runtime.jobs.record import JobKey, JobRecord
 from runtime.jobs.store import DUE_SHARDS, JobStore
+from runtime.orphans import Orphans
+from runtime.spool import PREFIX as SPOOL
+from runtime.spool import apply_one
 from runtime.webhooks.courier import Courier
 
 _log = logging.getLogger(__name__)
@@ -27,13 +31,16 @@ CALLERS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """What one sweep did, in jobs. `errors` are jobs that could not be dealt with now and stay due.
+    """What one sweep did, in jobs; `orphans_removed` in files.
 
-    `left_over` is whether there was more to do than a sweep's time or numbers allow.
+    `spooled` are ends that a worker could not write and the sweep did, or dropped; `errors` what could not be dealt
+    with now. `left_over` is whether there was more to do than a sweep's time or numbers allow.
     """
 
     requeued: int = 0
     ended: int = 0
+    spooled: int = 0
+    orphans_removed: int = 0
     webhooks_delivered: int = 0
     webhooks_failed: int = 0
     webhooks_given_up: int = 0
@@ -48,23 +55,37 @@ class Swept:
 class Sweeper:
     """Called from a schedule, once a minute or so. Any number of sweepers may run beside each other and the workers.
 
-    Without a `courier` webhooks stay due.
+    Without a `courier` webhooks stay due; without `artifacts` nothing that lies there is looked at.
     """
 
     def __init__(
-        self, *, jobs: JobStore, clock: Clock, courier: Courier | None = None, budget_s: float = BUDGET_S
+        self,
+        *,
+        jobs: JobStore,
+        clock: Clock,
+        artifacts: ArtifactStore | None = None,
+        courier: Courier | None = None,
+        budget_s: float = BUDGET_S,
     ) -> None:
         self._jobs = jobs
         self._clock = clock
+        self._artifacts = artifacts
         self._courier = courier
         self._budget_s = budget_s
 
     def sweep(self) -> Swept:
         """Move every job on that is overdue, within the time and numbers of one sweep.
 
-        Idempotent: a job is moved by one sweeper, and once. Raises StateUnavailable where the store does not answer.
+        Idempotent: a job is moved by one sweeper, and once. Raises StateUnavailable or StorageUnavailable where a
+        store does not answer.
         """
-        return _Sweep(self._jobs, self._clock, self._courier, self._budget_s).run()
+        sweep = _Sweep(self._jobs, self._clock, self._courier, self._budget_s)
+        if self._artifacts is not None:
+            sweep.apply_spooled(self._artifacts)
+        sweep.settle_due()
+        if self._artifacts is not None:
+            sweep.remove_orphans(Orphans(jobs=self._jobs, artifacts=self._artifacts, clock=self._clock))
+        return sweep.swept()
 
 
 class _Sweep:
@@ -79,11 +100,26 @@ class _Sweep:
         self._counts: Counter[str] = Counter()
         self._left_over = False
 
-    def run(self) -> Swept:
+    def apply_spooled(self, artifacts: ArtifactStore) -> None:
+        """Before any lease is expired: the end of a job that has one here must not be taken for lost."""
+        for artifact in artifacts.list(SPOOL):
+            self._guarded(artifact.key, partial(self._apply, artifacts, artifact.key))
+
+    def settle_due(self) -> None:
         with ThreadPoolExecutor(CALLERS, thread_name_prefix="webhook") as callers:
             for key in self._due():
-                self._guarded(key, partial(self._settle, key, callers))
+                self._guarded(key.job_id, partial(self._settle, key, callers))
+
+    def remove_orphans(self, orphans: Orphans) -> None:
+        if not self._is_late():
+            self._counts["orphans_removed"] += orphans.remove_some()
+
+    def swept(self) -> Swept:
         return Swept(**self._counts, left_over=self._left_over)
+
+    def _apply(self, artifacts: ArtifactStore, key: str) -> None:
+        if apply_one(self._jobs, artifacts, key):
+            self._count("spooled")
 
     def _due(self) -> Iterator[JobKey]:
         for shard in range(DUE_SHARDS):
@@ -106,7 +142,7 @@ class _Sweep:
         elif not record.status.is_terminal:
             self._expire(record)
         elif self._courier is not None:
-            callers.submit(self._guarded, key, partial(self._deliver, record, self._courier))
+            callers.submit(self._guarded, key.job_id, partial(self._deliver, record, self._courier))
 
     def _expire(self, record: JobRecord) -> None:
         moved = self._jobs.expire(record)
@@ -118,16 +154,16 @@ class _Sweep:
         if held is not None:
             self._count(f"webhooks_{courier.deliver(held)}")
 
-    def _guarded(self, key: JobKey, act: Callable[[], None]) -> None:
+    def _guarded(self, name: str, act: Callable[[], None]) -> None:
         """One job that cannot be dealt with holds up no other."""
         try:
             act()
         except ServerlessError as exc:
             self._count("errors")
-            _log.warning("job %s stays due: %s", key.job_id, exc.message)
+            _log.warning("%s is left over: %s", name, exc.message)
         except Exception:  # a defect that one job brings out is counted and shown, and the sweep goes on
             self._count("errors")
-            _log.exception("job %s stays due", key.job_id)
+            _log.exception("%s is left over", name)
 
     def _count(self, name: str) -> None:
         with self._lock:

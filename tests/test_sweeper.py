@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from runtime.artifacts.local import FolderArtifactStore
 from runtime.clock import ManualClock
 from runtime.errors import StateUnavailable
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
-from runtime.jobs.record import JobFacts, JobKey, JobRecord, Status
+from runtime.jobs.record import JobFacts, JobKey, JobRecord, Outcome, Status
 from runtime.jobs.sqlite import SqliteJobStore
 from runtime.jobs.store import JobStore, due_shard
+from runtime.spool import Spool
 from runtime.sweeper import DUE_PER_SHARD, Sweeper, Swept
 
 FACTS = JobFacts(tenant="acme", job_id="job-1", request_sha256="a" * 64, workflow_sha256="b" * 64)
@@ -118,3 +120,37 @@ def test_a_job_that_has_expired_is_taken_out_of_the_due_ones(tmp_path: Path, clo
     store.left = []
     assert Sweeper(jobs=store, clock=clock).sweep() == Swept()
     assert store.left == [FACTS.key]
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> FolderArtifactStore:
+    return FolderArtifactStore(tmp_path / "artifacts", base_url="http://files")
+
+
+def test_an_end_that_a_worker_spooled_is_written_before_its_lease_is_taken_for_lost(
+    jobs: SqliteJobStore, artifacts: FolderArtifactStore, clock: ManualClock
+) -> None:
+    claim = jobs.claim(replace(FACTS, max_attempts=1), worker_id="worker-a")
+    assert isinstance(claim, Claim)
+    Spool(jobs, artifacts, artifacts).keep(claim, Outcome(status=Status.COMPLETED, engine="native"))
+    clock.advance(LEASE_S + GRACE_S)
+    assert Sweeper(jobs=jobs, clock=clock, artifacts=artifacts).sweep() == Swept(spooled=1)
+    assert status_of(jobs, "job-1") is Status.COMPLETED
+    assert list(artifacts.list("spool/")) == []
+
+
+def test_a_spooled_end_that_cannot_be_read_holds_up_nothing(
+    jobs: SqliteJobStore, artifacts: FolderArtifactStore, clock: ManualClock
+) -> None:
+    artifacts.put("spool/acme/job-9/1.json", b"no json", "application/json")
+    lose(jobs, clock, FACTS)
+    assert Sweeper(jobs=jobs, clock=clock, artifacts=artifacts).sweep() == Swept(requeued=1, errors=1)
+
+
+def test_a_sweep_removes_what_nobody_names(
+    jobs: SqliteJobStore, artifacts: FolderArtifactStore, clock: ManualClock
+) -> None:
+    artifacts.put("requests/acme/gone.json", b"{}", "application/json")
+    clock.advance(10 * 365 * 86_400)  # the file's age is by the machine's clock
+    swept = Sweeper(jobs=jobs, clock=clock, artifacts=artifacts).sweep()
+    assert (swept, str(swept)) == (Swept(orphans_removed=1), "orphans removed 1")

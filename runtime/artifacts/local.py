@@ -88,19 +88,23 @@ class FolderArtifactStore:
                     continue
                 _remove_empty(file.parent, self._root)
 
-    def list(self, prefix: str) -> Iterator[Artifact]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Artifact]:
         check_key(f"{prefix}x")
-        top = self._root / prefix.rpartition("/")[0]
         with self._translated("list", prefix):
-            for folder, folders, names in os.walk(top, onerror=_raise_unless_absent):
-                inside = Path(folder).relative_to(self._root).as_posix()
-                if inside == "." and RESERVED in folders:
-                    folders.remove(RESERVED)
-                for name in names:
-                    key = name if inside == "." else f"{inside}/{name}"
-                    found = _artifact(self._root / key, key) if key.startswith(prefix) else None
-                    if found:
-                        yield found
+            keys = [key for key in self._keys(prefix) if key.startswith(prefix) and _bytes(key) > _bytes(after)]
+            for key in sorted(keys, key=_bytes):
+                found = _artifact(self._root / key, key)
+                if found:
+                    yield found
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        """The keys in the folder that `prefix` leads to, and in its sub-folders."""
+        top = self._root / prefix.rpartition("/")[0]
+        for folder, folders, names in os.walk(top, onerror=_raise_unless_absent):
+            inside = Path(folder).relative_to(self._root).as_posix()
+            if inside == "." and RESERVED in folders:
+                folders.remove(RESERVED)
+            yield from (name if inside == "." else f"{inside}/{name}" for name in names)
 
     def sign(self, key: str, ttl_s: float, *, filename: str | None = None) -> SignedUrl:
         kept_s = check_ttl(ttl_s)
@@ -193,3 +197,7 @@ def _remove_empty(folder: Path, root: Path) -> None:
 def _raise_unless_absent(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
+
+
+def _bytes(key: str) -> bytes:
+    return key.encode(errors="surrogateescape")

@@ -115,11 +115,12 @@ class S3ArtifactStore:
         with self._translated("delete", key):
             self._opened().client.delete_object(Bucket=self._bucket, Key=name)
 
-    def list(self, prefix: str) -> Iterator[Artifact]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Artifact]:
         check_key(f"{prefix}x")
         with self._translated("list", prefix):
             pages = self._opened().client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+            start: dict[str, Any] = {"StartAfter": self._prefix + after} if after else {}
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **start):
                 for found in page.get("Contents", ()):
                     key = found["Key"][len(self._prefix) :]
                     yield Artifact(key=key, size_bytes=found["Size"], modified_at=found["LastModified"].timestamp())

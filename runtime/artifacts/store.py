@@ -71,8 +71,11 @@ class ArtifactStore(Protocol):
     def delete(self, key: str) -> None:
         """Forget the file; nothing happens if it is absent."""
 
-    def list(self, prefix: str) -> Iterator[Artifact]:
-        """The files whose keys begin with `prefix`, which may be empty or end within a segment; in no set order."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Artifact]:
+        """The files whose keys begin with `prefix`, which may be empty or end within a segment.
+
+        In an order of the store's own, in which a list that was cut short goes on behind the key `after`.
+        """
 
     def sign(self, key: str, ttl_s: float, *, filename: str | None = None) -> SignedUrl:
         """A link to read the file by, whether it is there or not, for `ttl_s` seconds and at most MAX_LINK_S.
