@@ -13,6 +13,7 @@ from runtime.errors import SettingsInvalid
 from runtime.webhooks.signature import Signer
 
 _BUNDLE = Path(__file__).resolve().parents[1]
+_SHORTEST_SECRET = 32
 
 
 def _names(value: object) -> object:
@@ -192,6 +193,11 @@ class Settings(BaseModel):
     dynamodb_endpoint_url: str | None = _from(
         "DYNAMODB_ENDPOINT_URL", default=None, help="another address of DynamoDB, as in tests"
     )
+    dynamodb_documents_table: str | None = _from(
+        "DYNAMODB_DOCUMENTS_TABLE",
+        default=None,
+        help="the table for accounts, keys, rate limits; without it, SQLite",
+    )
     aws_region: str | None = _from(
         "AWS_REGION", "AWS_DEFAULT_REGION", default=None, help="the region of bucket and table"
     )
@@ -208,6 +214,25 @@ class Settings(BaseModel):
     comfy_org_api_key: SecretStr | None = _from(
         "COMFY_ORG_API_KEY", default=None, help="for ComfyUI's API nodes, where a request brings none"
     )
+
+    secret_key: SecretStr | None = _from(
+        "SECRET_KEY",
+        default=None,
+        help="signs access tokens, at least 32 characters; without it the HTTP API is open, on loopback alone",
+    )
+    registration: bool = _from("REGISTRATION", default=True, help="whether anybody may make an account")
+    rate_limit_per_minute: int = _from(
+        "RATE_LIMIT_PER_MINUTE", default=0, help="most HTTP requests of one key or account in a minute; 0: any", ge=0
+    )
+    rate_limit_per_hour: int = _from("RATE_LIMIT_PER_HOUR", default=0, help="the same in an hour", ge=0)
+    rate_limit_per_day: int = _from("RATE_LIMIT_PER_DAY", default=0, help="the same in a day", ge=0)
+    cors_origins: Names = _from(
+        "CORS_ORIGINS", default=(), help="web pages, comma separated, that may call the HTTP API from a browser"
+    )
+    trusted_hosts: Names = _from(
+        "TRUSTED_HOSTS", default=(), help="host names, comma separated, that the HTTP API answers to; none: to all"
+    )
+    api_docs: bool = _from("API_DOCS", default=True, help="whether the HTTP API shows /docs, /redoc and /openapi.json")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -239,6 +264,8 @@ class Settings(BaseModel):
             raise SettingsInvalid(f"PUBLIC_URL is {self.public_url!r}; expected http://HOST or https://HOST")
         find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
         _ = self.webhook_signer
+        if self.secret_key is not None and len(self.secret_key.get_secret_value()) < _SHORTEST_SECRET:
+            raise SettingsInvalid(f"SECRET_KEY is shorter than {_SHORTEST_SECRET} characters: `openssl rand -hex 32`")
         if self.allow_private_urls and self.environment == "production":
             raise SettingsInvalid("ALLOW_PRIVATE_URLS is on in production; it is for development alone")
 

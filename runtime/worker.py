@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runtime.artifacts.kept import KeptOutputs
 from runtime.artifacts.store import ArtifactStore
@@ -119,6 +120,10 @@ class Worker:
             return None
         request, _ = JobRequest.parse(text)
         return request.model_copy(update={"job_id": job_id})
+
+    def object_info(self) -> Mapping[str, Any]:
+        """The node types of the native engine, in ComfyUI's object_info form."""
+        return self._parts.engines.get("native").object_info()
 
     def prepare(self) -> None:
         """Build what the first job would build: the stores' connections and the native engine."""

@@ -9,7 +9,9 @@ from runtime.errors import GraphRejected, ServerlessError, SettingsInvalid
 
 
 def of_tree(base: type[ServerlessError] = ServerlessError) -> list[type[ServerlessError]]:
-    return [found for each in base.__subclasses__() for found in [each, *of_tree(each)]]
+    """The errors of jobs: what the API refuses beside them has a module of its own."""
+    below = [each for each in base.__subclasses__() if each.__module__ == errors.__name__]
+    return [found for each in below for found in [each, *of_tree(each)]]
 
 
 CONCRETE = [each for each in of_tree() if each not in (errors.ModelError, errors.InputError, SettingsInvalid)]
@@ -38,3 +40,10 @@ def test_a_message_is_always_one_line_without_control_characters(text: str) -> N
 def test_a_message_is_always_utf_8() -> None:
     error = GraphRejected("no file \udcff here")
     assert error.message == str(error) == "no file \\udcff here"
+
+
+def test_no_code_of_the_apis_is_one_of_a_jobs() -> None:
+    from runtime.api import errors as refusals
+
+    of_api = {each.code for each in vars(refusals).values() if isinstance(each, type) and each is not ServerlessError}
+    assert of_api.isdisjoint(each.code for each in CONCRETE)

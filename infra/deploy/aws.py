@@ -20,6 +20,7 @@ _WAIT_S = 1200
 _FAILED_EVENTS = 5
 _VARIABLES = {
     "Table": "DYNAMODB_TABLE",
+    "Documents": "DYNAMODB_DOCUMENTS_TABLE",
     "Bucket": "S3_BUCKET",
     "HighQueue": "SQS_QUEUE_URL_HIGH",
     "NormalQueue": "SQS_QUEUE_URL",
@@ -147,7 +148,8 @@ class AwsStack:
                 bucket = self._session.resource("s3").Bucket(deployed.outputs["Bucket"])
                 bucket.object_versions.delete()
                 bucket.delete()
-                self._session.client("dynamodb").delete_table(TableName=deployed.outputs["Table"])
+                for table in ("Table", "Documents"):
+                    self._session.client("dynamodb").delete_table(TableName=deployed.outputs[table])
 
     @cached_property
     def _session(self) -> Session:

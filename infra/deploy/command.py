@@ -74,7 +74,7 @@ def _status(stack: AwsStack, arguments: argparse.Namespace) -> int:
 
 def _destroy(stack: AwsStack, arguments: argparse.Namespace) -> int:
     deployed = _present(stack)
-    data = f"table {deployed.outputs['Table']} and bucket {deployed.outputs['Bucket']}"
+    data = ", ".join(deployed.outputs[name] for name in ("Table", "Documents", "Bucket"))
     fate = f"{data} are DELETED with every job and picture" if arguments.delete_data else f"{data} stay"
     if not arguments.yes and not _confirmed(f"Take down stack {stack.name}? {fate}."):
         return 1

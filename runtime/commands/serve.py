@@ -1,55 +1,90 @@
-"""`comfyui-serverless serve`: answers the signed links of the embedded store."""
+"""`comfyui-serverless serve`: the HTTP API with a worker in the same process."""
 
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import signal
+import socket
 import sys
-import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from runtime.artifacts.file_responder import FileResponder
-from runtime.artifacts.file_server import FileServer
-from runtime.artifacts.local import FolderArtifactStore
 from runtime.errors import SettingsInvalid
 from runtime.settings import Settings
 
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+_KEEP_ALIVE_S = 65  # longer than a load balancer's minute, so that it is the one who hangs up
+_GRACE_S = 10
+
 
 def main(words: Sequence[str]) -> int:
-    """Serve until Ctrl-C or SIGTERM. Answers 0 then, 2 where there is nothing to serve or the port is taken."""
-    parser = argparse.ArgumentParser(prog="comfyui-serverless serve", description="Serve the links that `run` prints.")
+    """Serve until Ctrl-C or SIGTERM, by which the running job is handed back. Answers 2 for what cannot be served."""
+    parser = argparse.ArgumentParser(prog="comfyui-serverless serve", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="the port to listen on (8000)")
     arguments = parser.parse_args(list(words))
     try:
         settings = Settings.from_env(os.environ)
+        _require_token(settings, arguments.host)
+        listener = _listener(arguments.host, arguments.port)
+        server = _server(settings)
     except SettingsInvalid as exc:
-        return _refuse(exc.message)
-    if settings.bucket is not None:
-        return _refuse(f"outputs go to the bucket {settings.bucket.name!r}, which answers its own links")
-    store = FolderArtifactStore(settings.data_path / "artifacts", base_url=settings.public_url)
-    try:
-        server = FileServer(FileResponder(store), host=arguments.host, port=arguments.port)
-    except OSError as exc:
-        return _refuse(f"{arguments.host}:{arguments.port} cannot be listened on: {exc.strerror}; choose a --port")
-    with server:
-        print(f"serving {settings.data_path} on {server.url}; Ctrl-C ends it", file=sys.stderr, flush=True)
-        if settings.public_url.rstrip("/") != server.url:
-            print(
-                f"links lead to {settings.public_url} (PUBLIC_URL), which must lead here", file=sys.stderr, flush=True
-            )
-        _until_signalled()
+        print(f"comfyui-serverless serve: {exc.message}", file=sys.stderr)
+        return 2
+    port = listener.getsockname()[1]
+    tokens = "with tokens" if settings.secret_key else "without tokens, for this machine alone"
+    print(f"serving on http://{arguments.host}:{port} {tokens}; /docs shows the API; Ctrl-C ends it", file=sys.stderr)
+    if settings.bucket is None and not settings.public_url.rstrip("/").endswith(f":{port}"):
+        print(f"links lead to {settings.public_url} (PUBLIC_URL), which must lead here", file=sys.stderr)
+    sys.stderr.flush()
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn ends by it, and then raises it again for its parent
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
     return 0
 
 
-def _until_signalled() -> None:
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
+def _server(settings: Settings) -> Server:
+    try:
+        import uvicorn
+
+        from runtime.api.build import build_api
+
+        app = build_api(settings)
+    except ModuleNotFoundError as exc:
+        raise SettingsInvalid(f"serve needs {exc.name}: pip install -c constraints.txt -e '.[worker,api]'") from exc
+    config = uvicorn.Config(
+        app,
+        log_level=settings.log_level.lower(),
+        access_log=False,  # a request's line may hold a link
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+        server_header=False,
+    )
+    return uvicorn.Server(config)
 
 
-def _refuse(reason: str) -> int:
-    print(f"comfyui-serverless serve: {reason}", file=sys.stderr)
-    return 2
+def _require_token(settings: Settings, host: str) -> None:
+    if settings.secret_key is None and not _is_loopback(host):
+        raise SettingsInvalid(
+            f"--host {host} can be reached from elsewhere, and SECRET_KEY is not set: "
+            "set one (`openssl rand -hex 32`), so that a token is asked for"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as exc:
+        raise SettingsInvalid(f"{host}:{port} cannot be listened on: {exc.strerror}; choose a --port") from exc

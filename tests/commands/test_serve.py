@@ -31,9 +31,9 @@ def port() -> int:
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def serve(port: int, **env: str) -> subprocess.Popen[str]:
+    def serve(port: int, words: tuple[str, ...] = (), **env: str) -> subprocess.Popen[str]:
         env = {**os.environ, "STORAGE_BASE_PATH": str(tmp_path), "PUBLIC_URL": f"http://127.0.0.1:{port}", **env}
-        command = [sys.executable, "-c", _CODE, "serve", "--port", str(port)]
+        command = [sys.executable, "-c", _CODE, "serve", "--port", str(port), *words]
         started.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
@@ -75,10 +75,28 @@ def test_a_port_that_is_taken_is_named(start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("env", "reason"),
-    [({"S3_BUCKET": "pictures"}, "the bucket 'pictures'"), ({"MAX_STEPS": "many"}, "MAX_STEPS")],
-    ids=["a bucket", "a bad setting"],
+    [({"ENVIRONMENT": "production"}, "SECRET_KEY is not set"), ({"MAX_STEPS": "many"}, "MAX_STEPS")],
+    ids=["no key in production", "a bad setting"],
 )
 def test_where_there_is_nothing_to_serve_it_says_why(start: Start, port: int, env: dict[str, str], reason: str) -> None:
     process = start(port, **env)
     assert process.wait(20) == 2
     assert reason in said(process)
+
+
+def test_an_address_that_others_reach_needs_a_secret_key(start: Start, port: int) -> None:
+    process = start(port, words=("--host", "0.0.0.0"))
+    assert process.wait(20) == 2
+    assert "can be reached from elsewhere, and SECRET_KEY is not set" in said(process)
+
+
+def test_a_job_runs_by_one_command(start: Start, port: int) -> None:
+    process = start(port, DEVICE="cpu")
+    said(process)
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+    }
+    url = f"http://127.0.0.1:{port}/workflows/execute?wait=60"
+    result = httpx.post(url, json={"workflow": graph}, timeout=90).json()
+    assert httpx.get(result["outputs"][0]["url"]).headers["content-type"] == "image/png"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infra.deploy.template import TEMPLATE, Change, changes, parse_template
+from runtime.documents import table as documents
 from runtime.jobs.table import EXPIRY, TABLE
 
 WANTED = parse_template(TEMPLATE.read_text(encoding="utf-8"))
@@ -30,8 +31,18 @@ def test_the_table_is_the_one_that_the_job_store_uses() -> None:
     assert made["TimeToLiveSpecification"] == {"AttributeName": EXPIRY, "Enabled": True}
 
 
+def test_the_documents_are_the_ones_that_their_store_uses() -> None:
+    made = RESOURCES["Documents"]["Properties"]
+    assert {name: made[name] for name in documents.TABLE} == documents.TABLE
+    assert made["TimeToLiveSpecification"] == {"AttributeName": documents.EXPIRY, "Enabled": True}
+
+
 def test_nothing_that_holds_data_goes_with_the_stack() -> None:
-    assert {name for name, made in RESOURCES.items() if made.get("DeletionPolicy") == "Retain"} == {"Table", "Bucket"}
+    assert {name for name, made in RESOURCES.items() if made.get("DeletionPolicy") == "Retain"} == {
+        "Table",
+        "Documents",
+        "Bucket",
+    }
 
 
 def test_no_policy_allows_everything_of_a_service() -> None:

@@ -1,0 +1,62 @@
+"""Who calls, from the request's headers: the one place where a caller becomes a principal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from runtime.api.errors import Forbidden, Unauthenticated
+from runtime.api.keys import PREFIX
+from runtime.api.parts import ApiParts
+from runtime.api.principal import Principal, Scope
+
+
+def parts_of(request: Request) -> ApiParts:
+    """The parts of the app that answers the request."""
+    parts: ApiParts = request.app.state.parts
+    return parts
+
+
+Parts = Annotated[ApiParts, Depends(parts_of)]
+
+
+def authenticated(parts: Parts, request: Request) -> Principal:
+    """The caller, counted against the rate limits. Raises Unauthenticated, RateLimited."""
+    principal = _principal(parts, request)
+    parts.rates.count(principal.credential)
+    return principal
+
+
+def allowed(scope: Scope) -> Callable[..., Principal]:
+    """A dependency: the caller, if `scope` is among theirs. Raises Forbidden."""
+
+    def check(principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
+        if not principal.may(scope):
+            held = ", ".join(sorted(scope.value for scope in principal.scopes))
+            raise Forbidden(f"this needs the scope {scope.value!r}; the key has {held}")
+        return principal
+
+    return check
+
+
+Reader = Annotated[Principal, Depends(allowed(Scope.READ))]
+Executor = Annotated[Principal, Depends(allowed(Scope.EXECUTE))]
+Manager = Annotated[Principal, Depends(allowed(Scope.MANAGE))]
+
+
+def _principal(parts: ApiParts, request: Request) -> Principal:
+    if parts.accounts is None:
+        return Principal(tenant=parts.tenant, scopes=Scope.all(), credential=parts.tenant)
+    token = request.headers.get("x-api-key") or _bearer(request.headers.get("authorization", ""))
+    if token is None:
+        raise Unauthenticated("expected a header `Authorization: Bearer TOKEN` with an access token or an API key")
+    if token.startswith(f"{PREFIX}_"):
+        return parts.keys.authenticate(token)
+    return parts.accounts.authenticate(token)
+
+
+def _bearer(header: str) -> str | None:
+    scheme, _, token = header.partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

@@ -1,0 +1,82 @@
+"""The HTTP API as an ASGI app: stateless, in front of the job store, the artifact store and a dispatcher."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from runtime.api.guards import REQUEST_ID, Guards
+from runtime.api.parts import ApiParts
+from runtime.api.problems import MEDIA_TYPE, headers_of, problem_of, status_of
+from runtime.api.routes import auth, catalogue, executions, files, health, runpod
+from runtime.errors import Internal, InvalidRequest, ServerlessError
+
+_log = logging.getLogger(__name__)
+
+_MOST_PROBLEMS = 10
+_FORM_BYTES = 64 << 10  # what a multipart form has around its file
+
+
+def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
+    """The app over `parts`, begun and ended by `lifespan`; errors are problem details (RFC 9457) with our code."""
+    app = FastAPI(
+        title="ComfyUI Serverless",
+        version="0.1.0",
+        description="Run ComfyUI workflows as jobs.",
+        lifespan=lifespan,
+        docs_url="/docs" if parts.docs else None,
+        redoc_url="/redoc" if parts.docs else None,
+        openapi_url="/openapi.json" if parts.docs else None,
+    )
+    app.state.parts = parts
+    for module in (auth, executions, files, catalogue, health, runpod):
+        app.include_router(module.router)
+    app.add_exception_handler(ServerlessError, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(Exception, _failed)
+    if parts.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(parts.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Location", "Retry-After", REQUEST_ID],
+        )
+    if parts.trusted_hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(parts.trusted_hosts))
+    larger = {"/files/upload": parts.max_file_bytes + _FORM_BYTES}
+    app.add_middleware(Guards, max_body_bytes=parts.max_body_bytes, larger=larger, clock=parts.clock)
+    return app
+
+
+def _problem(error: ServerlessError) -> JSONResponse:
+    return JSONResponse(
+        problem_of(error), status_code=status_of(error), media_type=MEDIA_TYPE, headers=headers_of(error)
+    )
+
+
+async def _refused(request: Request, exc: Any) -> JSONResponse:
+    return _problem(exc)
+
+
+async def _malformed(request: Request, exc: Any) -> JSONResponse:
+    problems = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors()[:_MOST_PROBLEMS]]
+    return _problem(InvalidRequest("; ".join(problems)))
+
+
+async def _unknown(request: Request, exc: Any) -> JSONResponse:
+    body = {"type": "about:blank", "title": exc.detail, "status": exc.status_code, "detail": exc.detail}
+    return JSONResponse(body, status_code=exc.status_code, media_type=MEDIA_TYPE, headers=exc.headers)
+
+
+async def _failed(request: Request, exc: Any) -> JSONResponse:
+    _log.exception("%s %s failed", request.method, request.url.path, exc_info=exc)
+    return _problem(Internal("the request failed by a defect of this server; its log says more"))

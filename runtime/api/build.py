@@ -1,0 +1,120 @@
+"""Wires the HTTP API and the worker in its process from settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runtime.api.accounts import Accounts
+from runtime.api.dispatch.local import LocalDispatcher
+from runtime.api.events import EventHub
+from runtime.api.executions import Executions
+from runtime.api.keys import ApiKeys
+from runtime.api.parts import ApiParts
+from runtime.api.rates import DAY_S, HOUR_S, MINUTE_S, RateLimits
+from runtime.api.worker_here import WorkerHere
+from runtime.artifacts.file_responder import FileResponder
+from runtime.artifacts.local import FolderArtifactStore
+from runtime.aws import AwsAccess
+from runtime.build import build_artifacts, build_jobs
+from runtime.clock import Clock, SystemClock
+from runtime.documents.store import DocumentStore
+from runtime.errors import SettingsInvalid
+from runtime.fitness import fit_worker
+from runtime.gpu_thread import GpuThread
+from runtime.models.folders import KINDS, ModelFolders
+from runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_FORM_BYTES = 1 << 20
+
+
+def build_documents(settings: Settings, clock: Clock) -> DocumentStore:
+    """The table where one is named, else SQLite."""
+    if settings.dynamodb_documents_table is None:
+        from runtime.documents.sqlite import SqliteDocumentStore
+
+        return SqliteDocumentStore(settings.data_path / "documents.db", clock=clock)
+    from runtime.documents.dynamodb import DynamoDocumentStore
+
+    access = AwsAccess(region=settings.aws_region, endpoint_url=settings.dynamodb_endpoint_url)
+    return DynamoDocumentStore(settings.dynamodb_documents_table, access=access, clock=clock)
+
+
+def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
+    """The app with a worker in this process, which begins to load at once and ends with the app.
+
+    Raises SettingsInvalid where tokens must be asked for and nothing is there to sign them with.
+    """
+    from runtime.api.app import build_app
+
+    if settings.secret_key is None and settings.environment == "production":
+        raise SettingsInvalid("SECRET_KEY is not set: in production the HTTP API needs one (`openssl rand -hex 32`)")
+    clock = clock or SystemClock()
+    artifacts = build_artifacts(settings, clock)
+    jobs = build_jobs(settings, clock, artifacts)
+    documents = build_documents(settings, clock)
+    folders = ModelFolders([settings.models_path])
+    events = EventHub(lambda key: jobs.get(*key))
+    here = WorkerHere(partial(fit_worker, settings))
+    gpu = GpuThread(here.build, grace_s=settings.cancel_grace_s)
+    dispatcher = LocalDispatcher(gpu, jobs, documents, clock=clock, on_event=events.note)
+    parts = ApiParts(
+        executions=Executions(jobs, artifacts, dispatcher, max_request_bytes=settings.max_request_size, clock=clock),
+        events=events,
+        jobs=jobs,
+        artifacts=artifacts,
+        documents=documents,
+        accounts=_accounts(settings, documents, clock),
+        keys=ApiKeys(documents, clock=clock),
+        rates=_rates(settings, documents, clock),
+        clock=clock,
+        tenant=settings.tenant,
+        max_body_bytes=settings.max_request_size + _FORM_BYTES,
+        max_file_bytes=settings.max_file_size,
+        files=FileResponder(artifacts, clock=clock) if isinstance(artifacts, FolderArtifactStore) else None,
+        nodes=lambda: here.worker.object_info(),
+        models=lambda: {kind: folders.names(kind) for kind in KINDS},
+        ready=lambda: here.worker,
+        depth=lambda: dispatcher.depth,
+        registration=settings.registration,
+        cors_origins=settings.cors_origins,
+        trusted_hosts=settings.trusted_hosts,
+        docs=settings.api_docs,
+    )
+    return build_app(parts, lifespan=_life(dispatcher, gpu, parts))
+
+
+def _life(dispatcher: LocalDispatcher, gpu: GpuThread, parts: ApiParts) -> Any:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        dispatcher.start()
+        try:
+            yield
+        finally:
+            dispatcher.close()
+            gpu.close()
+            parts.jobs.close()
+            parts.artifacts.close()
+            parts.documents.close()
+
+    return life
+
+
+def _accounts(settings: Settings, documents: DocumentStore, clock: Clock) -> Accounts | None:
+    if settings.secret_key is None:
+        return None
+    return Accounts(documents, secret_key=settings.secret_key.get_secret_value(), clock=clock)
+
+
+def _rates(settings: Settings, documents: DocumentStore, clock: Clock) -> RateLimits:
+    bounds: Mapping[int, int] = {
+        MINUTE_S: settings.rate_limit_per_minute,
+        HOUR_S: settings.rate_limit_per_hour,
+        DAY_S: settings.rate_limit_per_day,
+    }
+    return RateLimits(documents, bounds, clock=clock)

@@ -1,0 +1,101 @@
+"""What clients do with their jobs, whatever protocol they speak: submit, look, list, cancel, remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.api.dispatch.dispatcher import Dispatcher
+from runtime.api.errors import NotFound
+from runtime.artifacts.store import ArtifactStore
+from runtime.clock import Clock
+from runtime.errors import InvalidRequest
+from runtime.ids import new_job_id
+from runtime.job_facts import facts_of
+from runtime.jobs.record import JobKey, JobRecord, Status
+from runtime.jobs.store import JobStore, Page
+from runtime.request import JobRequest, OutputOptions
+from runtime.result import JobResult
+from runtime.results import recorded_result
+
+MOST_LISTED = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A job as it stands after it was submitted; `is_new` unless the same request had come before."""
+
+    record: JobRecord
+    is_new: bool
+
+
+class Executions:
+    """The jobs of every tenant: each call looks among those of the one that is named, and nowhere else."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        dispatcher: Dispatcher,
+        *,
+        max_request_bytes: int,
+        clock: Clock,
+    ) -> None:
+        self._jobs = jobs
+        self._artifacts = artifacts
+        self._dispatcher = dispatcher
+        self._max_request_bytes = max_request_bytes
+        self._clock = clock
+
+    def submit(self, tenant: str, request: JobRequest) -> Submitted:
+        """Keep the job and send it to a worker. The same `job_id` again is the same job.
+
+        Raises JobIdTaken where that id names another request, InvalidRequest for what is no plain JSON.
+        """
+        now = self._clock.wall()
+        job_id = request.job_id or new_job_id(now)
+        facts = facts_of(
+            request,
+            tenant=tenant,
+            job_id=job_id,
+            dispatch=self._dispatcher.dispatch,
+            max_bytes=self._max_request_bytes,
+        )
+        dispatch_by = now + self._dispatcher.within_s
+        record = self._jobs.create(facts, dispatch_by=dispatch_by, request=request.to_text())
+        if record.status is Status.PENDING:
+            self._dispatcher.send(record.key, request)
+        return Submitted(record=record, is_new=record.revision == 1)
+
+    def find(self, tenant: str, job_id: str) -> JobRecord:
+        """The job as it stands. Raises NotFound for one that is not the tenant's."""
+        record = self._jobs.get(tenant, job_id)
+        if record is None:
+            raise NotFound(f"there is no job {job_id[:100]!r}")
+        return record
+
+    def result(self, record: JobRecord, options: OutputOptions | None = None) -> JobResult:
+        """The job as clients see it, its links signed now."""
+        return recorded_result(record, self._artifacts, options or OutputOptions(), "url")
+
+    def list(self, tenant: str, user_id: str, *, cursor: str | None, limit: int) -> Page:
+        """A user's jobs, newest first. Raises InvalidRequest for a cursor that is none, or a limit out of its range."""
+        if not 1 <= limit <= MOST_LISTED:
+            raise InvalidRequest(f"limit is {limit}; expected 1 to {MOST_LISTED}")
+        return self._jobs.list_by_user(tenant, user_id, cursor=cursor, limit=limit)
+
+    def cancel(self, tenant: str, job_id: str) -> JobRecord:
+        """Ask for the job's end. One that has ended stays as it is. Raises NotFound."""
+        self.find(tenant, job_id)
+        self._dispatcher.cancel(JobKey(tenant, job_id))
+        record = self._jobs.request_cancel(tenant, job_id)
+        if record is None:
+            raise NotFound(f"there is no job {job_id[:100]!r}")
+        return record
+
+    def remove_files(self, record: JobRecord) -> int:
+        """Delete what the job made, and answer how many files that were. Raises InvalidRequest while it runs."""
+        if not record.status.is_terminal:
+            raise InvalidRequest(f"job {record.job_id!r} is {record.status.value}: cancel it first")
+        for output in record.outputs:
+            self._artifacts.delete(output.key)
+        return len(record.outputs)

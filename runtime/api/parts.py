@@ -1,0 +1,49 @@
+"""What the API is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.api.accounts import Accounts
+from runtime.api.events import EventHub
+from runtime.api.executions import Executions
+from runtime.api.keys import ApiKeys
+from runtime.api.rates import RateLimits
+from runtime.artifacts.file_responder import FileResponder
+from runtime.artifacts.store import ArtifactStore
+from runtime.clock import Clock
+from runtime.documents.store import DocumentStore
+from runtime.jobs.store import JobStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiParts:
+    """`accounts` None: no token is asked for, and whoever calls is `tenant`. `files`: the folder that answers links.
+
+    `nodes` gives the node types in ComfyUI's object_info form, `models` the models' names by kind, `ready` raises
+    while the worker in this process is not ready; each is None where there is no worker in this process.
+    """
+
+    executions: Executions
+    events: EventHub
+    jobs: JobStore
+    artifacts: ArtifactStore
+    documents: DocumentStore
+    accounts: Accounts | None
+    keys: ApiKeys
+    rates: RateLimits
+    clock: Clock
+    tenant: str
+    max_body_bytes: int
+    max_file_bytes: int
+    files: FileResponder | None = None
+    nodes: Callable[[], Mapping[str, Any]] | None = None
+    models: Callable[[], Mapping[str, Any]] | None = None
+    ready: Callable[[], object] | None = None
+    depth: Callable[[], int] | None = None
+    registration: bool = True
+    cors_origins: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    docs: bool = True

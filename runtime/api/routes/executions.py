@@ -1,0 +1,146 @@
+"""Jobs: submitted, looked at, followed, listed, cancelled, removed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from runtime.api.access import Executor, Parts, Reader
+from runtime.api.events import Event
+from runtime.api.parts import ApiParts
+from runtime.api.problems import status_of_code
+from runtime.errors import InvalidRequest
+from runtime.jobs.record import ANONYMOUS, JobRecord
+from runtime.request import JobRequest
+
+router = APIRouter(tags=["jobs"])
+
+LONGEST_WAIT_S = 300
+_EXAMPLE = {"workflow": {"1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64}}}, "overrides": {}}
+
+
+@router.post(
+    "/workflows/execute",
+    status_code=202,
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"example": _EXAMPLE}}}},
+)
+async def execute(
+    request: Request,
+    parts: Parts,
+    principal: Executor,
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="seconds to wait for the end")] = 0,
+    idempotency_key: Annotated[str | None, Header(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+) -> Response:
+    """Run a workflow: the fields of a request as they stand, or within `input`.
+
+    202 with the job as it stands; with `wait`, 200 with its result if it has ended by then. `Idempotency-Key` is the
+    job's id where the request names none: sent again, it is the same job.
+    """
+    job = _parsed(await request.body(), idempotency_key)
+    submitted = await run_in_threadpool(parts.executions.submit, principal.tenant, job)
+    record = submitted.record
+    if wait and not record.status.is_terminal:
+        record = await _end(parts, record, wait)
+    return await run_in_threadpool(_answer, parts, record, job, 200 if record.status.is_terminal else 202)
+
+
+@router.get("/workflows/{execution_id}")
+def get(execution_id: str, parts: Parts, principal: Reader) -> dict[str, Any]:
+    """The job as it stands, its links signed now."""
+    return _wire(parts, parts.executions.find(principal.tenant, execution_id))
+
+
+@router.get("/workflows")
+def list_jobs(
+    parts: Parts,
+    principal: Reader,
+    user_id: Annotated[str, Query(pattern=r"^[A-Za-z0-9_.@+-]{1,128}$")] = ANONYMOUS,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> dict[str, Any]:
+    """The caller's jobs of one `user_id`, newest first; `cursor` is where the next page begins."""
+    page = parts.executions.list(principal.tenant, user_id, cursor=cursor, limit=limit)
+    jobs = [{**vars(job), "execution_id": job.job_id, "status": job.status.value} for job in page.jobs]
+    return {"jobs": jobs, "cursor": page.cursor}
+
+
+@router.post("/workflows/{execution_id}/cancel")
+def cancel(execution_id: str, parts: Parts, principal: Executor) -> dict[str, Any]:
+    """Ask for the job's end; a running one ends within a sampling step. One that has ended stays as it is."""
+    return _wire(parts, parts.executions.cancel(principal.tenant, execution_id))
+
+
+@router.delete("/workflows/{execution_id}/files")
+def remove_files(execution_id: str, parts: Parts, principal: Executor) -> dict[str, Any]:
+    """Delete what an ended job made. Its record stays until it expires."""
+    record = parts.executions.find(principal.tenant, execution_id)
+    return {"execution_id": record.job_id, "deleted": parts.executions.remove_files(record)}
+
+
+@router.get("/workflows/{execution_id}/events", response_class=StreamingResponse)
+async def events(
+    execution_id: str,
+    parts: Parts,
+    principal: Reader,
+    last_event_id: Annotated[int, Header(ge=0)] = 0,
+) -> StreamingResponse:
+    """Server-sent events until the job has ended: `status`, `progress`, `output`. `Last-Event-ID` resumes."""
+    record = await run_in_threadpool(parts.executions.find, principal.tenant, execution_id)
+    stream = parts.events.events(record.key, after=last_event_id)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_lines(stream), media_type="text/event-stream", headers=headers)
+
+
+def _parsed(body: bytes, idempotency_key: str | None) -> JobRequest:
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidRequest(f"the body is not JSON: {str(exc)[:200]}") from exc
+    if isinstance(data, dict) and set(data) == {"input"}:
+        data = data["input"]
+    request, _ = JobRequest.parse(data)
+    if request.job_id is None and idempotency_key is not None:
+        return request.model_copy(update={"job_id": idempotency_key})
+    return request
+
+
+async def _end(parts: ApiParts, record: JobRecord, wait_s: float) -> JobRecord:
+    """The job when it has ended, or as it stands after `wait_s` seconds."""
+
+    async def follow() -> None:
+        async for _ in parts.events.events(record.key, after=record.revision):
+            pass
+
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(follow(), wait_s)
+    return await run_in_threadpool(parts.executions.find, *record.key)
+
+
+def _answer(parts: ApiParts, record: JobRecord, request: JobRequest, status: int) -> Response:
+    result = parts.executions.result(record, request.output)
+    wire = {"execution_id": record.job_id, **result.to_wire()}
+    if result.error is not None and record.status.is_terminal:
+        status = status_of_code(result.error.code)
+    return JSONResponse(wire, status_code=status, headers={"Location": f"/workflows/{record.job_id}"})
+
+
+def _wire(parts: ApiParts, record: JobRecord) -> dict[str, Any]:
+    result = parts.executions.result(record)
+    times = {"created_at": record.created_at, "started_at": record.started_at, "finished_at": record.finished_at}
+    return {"execution_id": record.job_id, **{name: at for name, at in times.items() if at}, **result.to_wire()}
+
+
+async def _lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    async for event in events:
+        if not event.name:
+            yield b": still here\n\n"
+            continue
+        id = f"id: {event.id}\n" if event.id is not None else ""
+        yield f"{id}event: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from runtime.api.events import Event, EventHub
+from runtime.jobs.record import JobKey, JobRecord, Status, StoredOutput
+from runtime.progress import Progress
+
+KEY = JobKey("t", "j")
+RECORD = JobRecord(
+    tenant="t",
+    job_id="j",
+    request_sha256="r",
+    workflow_sha256="w",
+    status=Status.PENDING,
+    created_at="2026-01-01T00:00:00.000000Z",
+    revision=1,
+)
+OUTPUT = StoredOutput(
+    node_id="2", kind="image", filename="a.png", key="k", content_type="image/png", size_bytes=1, sha256="s"
+)
+DONE = replace(RECORD, status=Status.COMPLETED, revision=3, outputs=(OUTPUT,))
+
+
+class Store:
+    """One job, and how often it was looked at."""
+
+    def __init__(self, *states: JobRecord) -> None:
+        self.states = list(states)
+        self.looks = 0
+
+    def find(self, key: JobKey) -> JobRecord:
+        assert key == KEY
+        self.looks += 1
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+
+async def all_of(events: AsyncIterator[Event]) -> list[Event]:
+    return [event async for event in events]
+
+
+def told(hub: EventHub, **options: Any) -> list[tuple[str, int | None]]:
+    events = asyncio.run(all_of(hub.events(KEY, **options)))
+    return [(event.name, event.id) for event in events]
+
+
+def test_every_state_is_told_by_its_revision_until_the_end() -> None:
+    running = replace(RECORD, status=Status.RUNNING, revision=2, progress=Progress(step=1, steps=2))
+    hub = EventHub(Store(RECORD, running, DONE).find, look_every_s=0.001)
+    assert told(hub) == [("status", 1), ("status", 2), ("output", None), ("status", 3)]
+
+
+def test_what_was_seen_is_not_told_again() -> None:
+    assert told(EventHub(Store(DONE).find), after=3) == []
+    assert told(EventHub(Store(DONE).find), after=2) == [("output", None), ("status", 3)]
+
+
+def test_all_who_watch_a_job_share_its_looks() -> None:
+    store = Store(DONE)
+    hub = EventHub(store.find)
+
+    async def watch() -> list[list[Event]]:
+        return await asyncio.gather(*(all_of(hub.events(KEY)) for _ in range(50)))
+
+    streams = asyncio.run(watch())
+    assert all(stream == streams[0] and stream for stream in streams)
+    assert store.looks == 1
+
+
+def test_a_worker_in_this_process_tells_progress_and_the_end_at_once() -> None:
+    store = Store(RECORD)
+    hub = EventHub(store.find, look_every_s=3600)
+
+    async def watch() -> list[Event]:
+        events = hub.events(KEY)
+        first = await anext(events)
+        hub.note(KEY, Progress(node_id="3", step=1, steps=2))
+        second = await anext(events)
+        store.states = [DONE]
+        hub.note(KEY, None)
+        return [first, second, *[event async for event in events]]
+
+    events = asyncio.run(watch())
+    assert [event.name for event in events] == ["status", "progress", "output", "status"]
+    assert events[1].data["step"] == 1
+
+
+def test_a_job_that_nobody_watches_any_more_is_not_looked_at() -> None:
+    store = Store(RECORD)
+    hub = EventHub(store.find, look_every_s=0.001)
+
+    async def watch() -> int:
+        events = hub.events(KEY)
+        await anext(events)
+        await events.aclose()
+        looks = store.looks
+        await asyncio.sleep(0.02)
+        return store.looks - looks
+
+    assert asyncio.run(watch()) <= 1
