@@ -2,63 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import importlib
-import json
 import os
-import weakref
-from collections import UserDict
 from typing import Any
 
-from runtime.errors import DeviceLost, InvalidRequest
+from handlers.runpod_wire import RESULT_LIMIT_BYTES, hand_back_on_sigterm, progress_post, to_runpod
+from runtime.errors import HandedBack, InvalidRequest
 from runtime.fitness import fit_worker
-from runtime.gpu_thread import GpuThread
-from runtime.progress import Progress, ProgressSink
-from runtime.request import JobRequest
+from runtime.gpu_thread import AFTER_GRACE_S, GpuThread
+from runtime.jobs.record import Dispatch
+from runtime.reference import read_request
 from runtime.results import failed_result
 from runtime.settings import Settings
 
-RESULT_LIMIT_BYTES = 20_000_000  # RunPod refuses a larger result with 400 Bad Request, and its library then loses it
-
 
 async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool) -> dict[str, Any]:
-    """Run one job, by RunPod's id where the client chose none; what fails is a result, a lost GPU a new worker."""
+    """Run one job, by RunPod's id where the client chose none; what fails is a result, a lost GPU a new worker.
+
+    Raises CancelledError for a job that is cancelled, or handed back: RunPod shall hear nothing of it from here.
+    """
+    is_local = event["id"] == "local_test"
+    dispatch = None if is_local else Dispatch(backend="runpod", platform_job_id=event["id"])
     try:
-        request, warnings = JobRequest.parse(event.get("input"), strict=False)
-        job_id = request.job_id or (None if event["id"] == "local_test" else event["id"])
-        result = await gpu.run(request.model_copy(update={"job_id": job_id}), progress_post(event))
-        wire = to_runpod(result.model_copy(update={"warnings": (*warnings, *result.warnings)}).to_wire())
+        request, warnings = read_request(event.get("input"), strict=False)
+        result = await gpu.run(request, progress_post(event), dispatch=dispatch)
+        if result.error is not None and result.error.code == HandedBack.code:
+            raise asyncio.CancelledError
+        wire = result.model_copy(update={"warnings": (*warnings, *result.warnings)}).to_wire()
+        return to_runpod(wire, refresh_worker=refresh_worker)
     except InvalidRequest as error:
-        wire = to_runpod(failed_result(event["id"], error).to_wire())
-    is_broken = wire.get("error_detail", {}).get("code") == DeviceLost.code
-    return wire | ({"refresh_worker": True} if refresh_worker or is_broken else {})
-
-
-def to_runpod(wire: dict[str, Any]) -> dict[str, Any]:
-    """The result with `error` as the string that RunPod's clients expect, and the object as `error_detail`."""
-    if (size_bytes := len(json.dumps(wire))) > RESULT_LIMIT_BYTES:
-        raise InvalidRequest(
-            f"the result is {size_bytes} bytes, RunPod takes {RESULT_LIMIT_BYTES}: expected a bucket for links "
-            "(BUCKET_ENDPOINT_URL), or output.format jpeg or webp, or fewer pictures"
-        )
-    detail = wire.pop("error", None)
-    return wire | ({"error": f"{detail['code']}: {detail['message']}", "error_detail": detail} if detail else {})
-
-
-def progress_post(event: dict[str, Any]) -> ProgressSink:
-    """A sink that posts progress updates one at a time; the library's thread holds its event until it is through."""
-    import runpod
-
-    posted = weakref.ref(UserDict[str, Any]())
-
-    def post(progress: Progress) -> None:
-        nonlocal posted
-        if posted() is None and "RUNPOD_WEBHOOK_POST_OUTPUT" in os.environ:
-            posted = weakref.ref(update := UserDict(event))
-            runpod.serverless.progress_update(update, progress.to_wire())
-
-    return post
+        return to_runpod(failed_result(event["id"], error).to_wire(), refresh_worker=refresh_worker)
 
 
 def main() -> None:
@@ -68,11 +44,13 @@ def main() -> None:
     for name in ("aiohttp", "paramiko", "requests", "tomlkit"):  # what `import runpod` computes on: docs/runpod.md
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    with GpuThread(functools.partial(fit_worker, settings, delivery="base64"), grace_s=settings.cancel_grace_s) as gpu:
+    build = functools.partial(fit_worker, settings, delivery="base64", result_limit_bytes=RESULT_LIMIT_BYTES)
+    with GpuThread(build, grace_s=settings.cancel_grace_s + AFTER_GRACE_S) as gpu:
         import runpod
 
         runpod.serverless.register_fitness_check(gpu.ready)
-        runpod.serverless.start({"handler": functools.partial(handle, gpu=gpu, refresh_worker=settings.refresh_worker)})
+        handler = functools.partial(handle, gpu=gpu, refresh_worker=settings.refresh_worker)
+        runpod.serverless.start({"handler": handler, "concurrency_modifier": hand_back_on_sigterm(gpu)})
 
 
 if __name__ == "__main__":

@@ -43,10 +43,17 @@ _INPUT_READ_TIMEOUT_S = 15.0
 _WEBHOOK_READ_TIMEOUT_S = 10.0
 
 
-def build(settings: Settings, *, delivery: str | None = None, clock: Clock | None = None) -> Worker:
+def build(
+    settings: Settings,
+    *,
+    delivery: str | None = None,
+    result_limit_bytes: int | None = None,
+    clock: Clock | None = None,
+) -> Worker:
     """A worker with the stores and engines that the settings name.
 
     `delivery` is how outputs come back where a request does not say: `url` or `base64`; a bucket always means `url`.
+    With a bucket, outputs that would make a result larger than `result_limit_bytes` come as links all the same.
     Nothing is connected to before the first job. Raises SettingsInvalid for a device or a library that is not here.
     """
     clock = clock or SystemClock()
@@ -70,6 +77,7 @@ def build(settings: Settings, *, delivery: str | None = None, clock: Clock | Non
         tenant=settings.tenant,
         delivery="url" if settings.bucket else delivery or "url",
         models=build_fetcher(settings, bucket_access(settings, settings.bucket)),
+        result_limit_bytes=result_limit_bytes if settings.bucket else None,
         limits=InputLimits(file_bytes=settings.max_file_size),
         web=WebAccess(allow_private=settings.allow_private_urls),
         s3=_s3_access(settings),

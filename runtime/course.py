@@ -158,11 +158,20 @@ class Course:
             if not parts.spool.keep(claim, finished.outcome) and self._requeue == "anywhere":
                 return self._waiting(exc, TAKEN_OVER_S)
             finished = finished.warned(f"the job's state could not be written yet: {exc.message}")
-        return result_of(attempt.job_id, finished, parts.artifacts, self._request.output, parts.delivery)
+        return result_of(
+            attempt.job_id,
+            finished,
+            parts.artifacts,
+            self._request.output,
+            parts.delivery,
+            limit_bytes=parts.result_limit_bytes,
+        )
 
     def _recorded(self, record: JobRecord) -> JobResult:
         parts = self._parts
-        return recorded_result(record, parts.artifacts, self._request.output, parts.delivery)
+        return recorded_result(
+            record, parts.artifacts, self._request.output, parts.delivery, limit_bytes=parts.result_limit_bytes
+        )
 
     def _waiting(self, error: ServerlessError, delay_s: float) -> JobResult:
         return waiting_result(self._facts.job_id, error, None if self._requeue == "never" else delay_s)

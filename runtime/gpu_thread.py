@@ -24,12 +24,16 @@ from runtime.progress_relay import ProgressRelay
 
 if TYPE_CHECKING:
     from runtime.jobs.record import Dispatch
+    from runtime.reference import RequestReference
     from runtime.request import JobRequest
     from runtime.result import JobResult
     from runtime.retries import Requeue
 
 LOOK_S = 5.0
 """How often a job that runs on another worker is looked at."""
+
+AFTER_GRACE_S = 15.0
+"""How much later than the worker's heartbeat, which writes a stuck job's end, this thread ends the process."""
 
 _STOPPING = "the worker was told to stop"
 _LOG = logging.getLogger(__name__)
@@ -41,7 +45,7 @@ class RunsJobs(Protocol):
 
     def run(
         self,
-        request: JobRequest,
+        request: JobRequest | RequestReference,
         *,
         cancel: CancelFlag,
         on_progress: ProgressSink,
@@ -61,11 +65,12 @@ class GpuThread:
     The thread starts at once: it imports torch and calls `build_worker` while the caller goes on. If that fails,
     `ready` and every job raise what it raised. A job that has not left the thread `grace_s` seconds after its cancel
     ends the process with `process_end.STUCK_EXIT_STATUS`: a call into a kernel or a foreign node cannot be interrupted
-    otherwise, and the next job must not wait behind it. After `hand_back` every job is answered as handed back, and
+    otherwise, and the next job must not wait behind it. (The worker's heartbeat, which also writes the job's end, is
+    given less.) After `hand_back` every job is answered as handed back, and
     none begins.
     """
 
-    def __init__(self, build_worker: Callable[[], RunsJobs], *, grace_s: float = 30.0) -> None:
+    def __init__(self, build_worker: Callable[[], RunsJobs], *, grace_s: float = 30.0 + AFTER_GRACE_S) -> None:
         self._grace_s = grace_s
         self._flags: set[CancelFlag] = set()
         self._is_stopping = False
@@ -85,7 +90,11 @@ class GpuThread:
         await asyncio.shield(asyncio.wrap_future(self._worker))
 
     async def run(
-        self, request: JobRequest, on_progress: ProgressSink = ignore_progress, *, dispatch: Dispatch | None = None
+        self,
+        request: JobRequest | RequestReference,
+        on_progress: ProgressSink = ignore_progress,
+        *,
+        dispatch: Dispatch | None = None,
     ) -> JobResult:
         """Run the job and answer its result, after all the attempts that it has.
 
@@ -102,7 +111,9 @@ class GpuThread:
             looked_at_in_s = result.retry_after_s if result.status == "pending" else min(result.retry_after_s, LOOK_S)
             await asyncio.sleep(looked_at_in_s)
 
-    async def _attempt(self, request: JobRequest, relay: ProgressSink, dispatch: Dispatch | None) -> JobResult:
+    async def _attempt(
+        self, request: JobRequest | RequestReference, relay: ProgressSink, dispatch: Dispatch | None
+    ) -> JobResult:
         flag = CancelFlag()
         job = self.submit(request, cancel=flag, on_progress=relay, dispatch=dispatch, requeue="here")
         outcome = asyncio.wrap_future(job)
@@ -116,7 +127,7 @@ class GpuThread:
 
     def submit(
         self,
-        request: JobRequest,
+        request: JobRequest | RequestReference,
         *,
         cancel: CancelFlag,
         on_progress: ProgressSink = ignore_progress,
@@ -152,7 +163,7 @@ class GpuThread:
 
     def _run(
         self,
-        request: JobRequest,
+        request: JobRequest | RequestReference,
         cancel: CancelFlag,
         on_progress: ProgressSink,
         dispatch: Dispatch | None,

@@ -25,6 +25,7 @@ from runtime.jobs.record import Dispatch
 from runtime.jobs.store import JobStore
 from runtime.models.fetcher import ModelFetcher
 from runtime.progress import ProgressSink, ignore_progress
+from runtime.reference import RequestReference, fetch_request
 from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.results import failed_result
@@ -39,7 +40,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a worker is made of. `delivery` is how outputs come back where a request does not say."""
+    """What a worker is made of. `delivery` is how outputs come back where a request does not say.
+
+    `result_limit_bytes` is the size from which on a result's outputs are links, whatever was asked; None for no end.
+    """
 
     engines: Engines
     jobs: JobStore
@@ -55,6 +59,7 @@ class Parts:
     tenant: str
     delivery: str
     models: ModelFetcher
+    result_limit_bytes: int | None
     limits: InputLimits
     web: WebAccess
     s3: S3Access | None
@@ -74,7 +79,7 @@ class Worker:
 
     def run(
         self,
-        request: JobRequest,
+        request: JobRequest | RequestReference,
         *,
         cancel: CancelFlag | None = None,
         on_progress: ProgressSink = ignore_progress,
@@ -91,35 +96,32 @@ class Worker:
         A result that has not ended (`has_ended`) is of a job that another worker holds, that was handed back or lost,
         that waits for its next attempt, or whose store could not be asked: its request must not be taken for done.
         `requeue` says who brings it again, and so whether an attempt that failed for a reason which may pass is made
-        again; `retry_after_s` is then when. `dispatch` names the delivery: of a job that runs elsewhere, only the
-        delivery that it began with is told by `"here"` to come again. `tenant` is whose job it is, by default the
-        deployment's.
+        again; `retry_after_s` is then when. `dispatch` names the delivery, whose id is the job's where the request
+        brings none: of a job that runs elsewhere, only the delivery that it began with is told by `"here"` to come
+        again. `tenant` is whose job it is, by default the deployment's.
         """
-        job_id = request.job_id or new_job_id(self._parts.clock.wall())
+        platform_job_id = dispatch.platform_job_id if dispatch else None
+        job_id = request.job_id or platform_job_id or new_job_id(self._parts.clock.wall())
+        tenant = tenant or self._parts.tenant
+        flag = cancel or CancelFlag()
         try:
+            if isinstance(request, RequestReference):
+                request = fetch_request(request, self._parts, tenant, flag)
+                job_id = request.job_id or job_id
             facts = facts_of(
                 request,
-                tenant=tenant or self._parts.tenant,
+                tenant=tenant,
                 job_id=job_id,
                 dispatch=dispatch,
                 max_bytes=self._parts.max_request_bytes,
                 webhook=target_of(request, self._parts.web, self._parts.webhook_signer),
             )
-            flag = cancel or CancelFlag()
             return Course(self._parts, request, facts, flag=flag, on_progress=on_progress, requeue=requeue).run()
         except ServerlessError as exc:
             return failed_result(job_id, exc)
         except Exception as exc:  # a store's own defect: whoever asked shall hear of it, and the worker serve the next
             _log.exception("job %s failed", job_id)
             return failed_result(job_id, Internal(f"{type(exc).__name__}: {exc}"))
-
-    def stored_request(self, job_id: str) -> JobRequest | None:
-        """The request that the job was created or requeued with, to be run by `run`; None if there is none."""
-        text = self._parts.jobs.request_of(self._parts.tenant, job_id)
-        if text is None:
-            return None
-        request, _ = JobRequest.parse(text)
-        return request.model_copy(update={"job_id": job_id})
 
     def object_info(self) -> Mapping[str, Any]:
         """The node types of the native engine, in ComfyUI's object_info form."""

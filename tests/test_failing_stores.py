@@ -183,3 +183,11 @@ def test_a_full_disk_is_storage_unavailable(worker: Worker, monkeypatch: pytest.
     assert error is not None
     assert (error.code, "No space left on device" in error.message) == ("storage_unavailable", True)
     assert run(worker).status == "completed"
+
+
+def test_outputs_are_links_where_their_bytes_would_not_fit(worker: Worker) -> None:
+    worker._parts = replace(worker._parts, result_limit_bytes=100)
+    for _ in range(2):  # as it ends, and as it is recorded
+        result = run(worker, job_id="a", output={"delivery": "base64"})
+        assert all(output.url and not output.data for output in result.outputs)
+        assert result.warnings == ("outputs come as links: with their bytes the result would be too large",)

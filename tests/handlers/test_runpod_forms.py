@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import runpod
 
-from handlers.runpod_worker import RESULT_LIMIT_BYTES, progress_post, to_runpod
+from handlers.runpod_wire import RESULT_LIMIT_BYTES, progress_post, to_runpod
 from runtime.errors import InvalidRequest
 from runtime.progress import Progress
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -12,7 +15,12 @@ import pytest
 import torch
 from moto.server import ThreadedMotoServer
 
+from runtime.jobs.record import JobRecord, Status
+from runtime.jobs.sqlite import SqliteJobStore
+from runtime.process_end import STUCK_EXIT_STATUS
+
 if TYPE_CHECKING:
+    import runpod
     from runpod_server import RunPodServer
 
 StartWorker = Callable[..., subprocess.Popen[bytes]]
@@ -87,12 +95,70 @@ def test_a_worker_that_lost_its_gpu_is_replaced(server: RunPodServer, start_work
     assert job.stopped_pod
 
 
-def test_a_worker_that_is_told_to_end_finishes_its_job_first(
-    server: RunPodServer, start_worker: StartWorker, slow: Callable[..., Graph]
-) -> None:
-    job_id = server.submit({"workflow": slow(steps=3, step_s=0.5)})
+@pytest.fixture
+def record(worker_settings: dict[str, str]) -> Callable[[str], JobRecord]:
+    """What the workers' store knows of a job."""
+
+    def read(job_id: str) -> JobRecord:
+        store = SqliteJobStore(Path(worker_settings["STORAGE_BASE_PATH"]) / "jobs.db")
+        found = store.get("default", job_id)
+        store.close()
+        assert found is not None
+        return found
+
+    return read
+
+
+def test_a_worker_that_is_told_to_end_hands_its_job_to_another_at_once(
+    server: RunPodServer, start_worker: StartWorker, slow: Callable[..., Graph], record: Callable[[str], JobRecord],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    job_id = server.submit({"workflow": slow(steps=25, step_s=0.1)})
     worker = start_worker("ending")
-    server.wait_until(lambda local: local.jobs[job_id].status == "IN_PROGRESS")
+    server.wait_until(lambda local: bool(local.jobs[job_id].progress))
+    told_at = time.monotonic()
     worker.terminate()
     assert worker.wait(60) == 0
-    assert server.job(job_id).status == "COMPLETED"
+    assert time.monotonic() - told_at < 5
+    assert len((tmp_path / "steps").read_text().splitlines()) < 25
+    handed = record(job_id)
+    assert (handed.status, handed.attempt, handed.handbacks) == (Status.PENDING, 0, 1)
+    assert server.job(job_id).status == "IN_PROGRESS"  # RunPod has heard nothing of it, and sees the worker gone
+    server.abandon("ending")
+    start_worker("next", REFRESH_WORKER="true")
+    server.wait_until(lambda local: local.jobs[job_id].status == "COMPLETED")
+    ended = record(job_id)
+    assert (ended.status, ended.attempt, ended.handbacks) == (Status.COMPLETED, 1, 1)
+
+
+def test_a_job_that_cannot_be_stopped_is_recorded_and_its_worker_ends(
+    server: RunPodServer, start_worker: StartWorker, record: Callable[[str], JobRecord], tmp_path: Path,
+    endpoint: runpod.Endpoint,
+) -> None:  # fmt: skip
+    save = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "never"}}
+    deaf = {"class_type": "Deaf", "inputs": {"log": str(tmp_path / "began")}}
+    worker = start_worker("deaf", CANCEL_GRACE_S="1")
+    job = endpoint.run({"input": {"workflow": {"1": deaf, "2": save}}})
+    server.wait_until(lambda local: local.jobs[job.job_id].status == "IN_PROGRESS" and (tmp_path / "began").exists())
+    job.cancel()
+    assert worker.wait(60) == STUCK_EXIT_STATUS
+    assert record(job.job_id).status is Status.CANCELLED
+
+
+def test_what_is_too_large_for_runpod_goes_through_the_bucket_both_ways(
+    server: RunPodServer, start_worker: StartWorker, bucket: dict[str, str]
+) -> None:
+    noise = {"class_type": "Noise", "inputs": {"size": 2400}}
+    save = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "large"}}
+    request = {"workflow": {"1": noise, "2": save}, "output": {"delivery": "base64"}}
+    large = json.dumps({**request, "extra_pnginfo": {"notes": "x" * 12_000_000}})
+    session = boto3.Session(aws_access_key_id="id", aws_secret_access_key="secret", region_name="us-east-1")
+    url, _, name = bucket["BUCKET_ENDPOINT_URL"].rpartition("/")
+    s3 = session.client("s3", endpoint_url=url)
+    s3.put_object(Bucket=name, Key="requests/default/mine.json", Body=large.encode())
+    job_id = server.submit({"request_key": "requests/default/mine.json"})
+    start_worker("large", REFRESH_WORKER="true", **bucket)
+    server.wait_until(lambda local: local.jobs[job_id].status == "COMPLETED")
+    output = server.job(job_id).output
+    assert (output["job_id"], output["images"][0]["type"]) == (job_id, "s3_url")
+    assert output["warnings"] == ["outputs come as links: with their bytes the result would be too large"]

@@ -1,4 +1,4 @@
-"""Nodes for tests of a worker: one that takes its time step by step, one that fails, one that fills a result."""
+"""Nodes for tests of a worker: they take their time, never end, fail, or fill a result."""
 
 from __future__ import annotations
 
@@ -72,4 +72,21 @@ class Noise:
         return (torch.rand(1, size, size, 3, generator=torch.Generator().manual_seed(0)),)
 
 
-NODE_CLASS_MAPPINGS = {"TimedSteps": TimedSteps, "Breaks": Breaks, "Noise": Noise}
+class Deaf:
+    """Says in `log` that it began, and then neither ends nor looks whether it shall."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "wait"
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"log": ("STRING", {"default": ""})}}
+
+    def wait(self, log: str) -> tuple[torch.Tensor]:
+        Path(log).touch()
+        threading.Event().wait()
+        return (torch.zeros(1, 16, 16, 3),)
+
+
+NODE_CLASS_MAPPINGS = {"Deaf": Deaf, "TimedSteps": TimedSteps, "Breaks": Breaks, "Noise": Noise}
