@@ -88,3 +88,29 @@ def run(worker: Worker) -> Run:
         return worker.run(request, cancel=cancel, on_progress=on_progress or (lambda progress: None))
 
     return go
+
+
+@pytest.fixture
+def graph() -> Callable[..., dict[str, Any]]:
+    """`graph(...)`: a red picture `image` of 16 x 8, and the nodes given."""
+
+    def make(**nodes: Any) -> dict[str, Any]:
+        return {"image": _node("EmptyImage", width=16, height=8, batch_size=1, color=0xFF0000), **nodes}
+
+    return make
+
+
+@pytest.fixture
+def node() -> Callable[..., dict[str, Any]]:
+    """`node("ImageInvert", image=["image", 0])`."""
+    return _node
+
+
+def _node(class_type: str, /, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+@pytest.fixture
+def own_class(engine: ComfyEngine) -> Callable[[str], Any]:
+    """A class of custom_nodes/own_pack.py, as the checkout has it."""
+    return lambda name: engine._thread.call(lambda: engine._classes[name])

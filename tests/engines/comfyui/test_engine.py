@@ -1,3 +1,5 @@
+"""A worker's jobs on a ComfyUI checkout."""
+
 from __future__ import annotations
 
 import base64
@@ -12,19 +14,11 @@ from runtime.progress import Progress
 from runtime.result import JobResult
 
 Run = Callable[..., JobResult]
-RED = {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0xFF0000}}
+Make = Callable[..., dict[str, Any]]
 
 
-def graph(**nodes: Any) -> dict[str, Any]:
-    return {"image": RED, **nodes}
-
-
-def saving(prefix: str = "red", images: str = "image") -> dict[str, Any]:
-    return {"class_type": "SaveImage", "inputs": {"images": [images, 0], "filename_prefix": prefix}}
-
-
-def test_a_saved_picture_is_an_output_that_carries_its_graph(run: Run) -> None:
-    result = run(graph(save=saving("sub/red")))
+def test_a_saved_picture_is_an_output_that_carries_its_graph(run: Run, graph: Make, node: Make) -> None:
+    result = run(graph(save=node("SaveImage", images=["image", 0], filename_prefix="sub/red")))
     assert (result.status, result.engine) == ("completed", "comfyui")
     (output,) = result.outputs
     assert (output.node_id, output.kind, output.filename, output.subfolder) == (
@@ -38,35 +32,97 @@ def test_a_saved_picture_is_an_output_that_carries_its_graph(run: Run) -> None:
     assert '"class_type": "SaveImage"' in picture.info["prompt"]
 
 
-def test_a_node_that_ran_is_cached_and_the_output_is_made_again(run: Run) -> None:
-    run(graph(save=saving()))
-    again = run(graph(save=saving()))
-    assert again.cached_nodes == ("image",)
-    assert [output.filename for output in again.outputs] == ["red_00001_.png"]
+def test_a_picture_comes_in_the_format_that_is_asked_for(run: Run, graph: Make, node: Make) -> None:
+    save = node("SaveImage", images=["image", 0], filename_prefix="red")
+    result = run(graph(save=save), output={"format": "webp"})
+    assert [(output.filename, output.content_type) for output in result.outputs] == [("red_00001_.webp", "image/webp")]
 
 
-def test_progress_tells_the_nodes_one_by_one(run: Run) -> None:
+def test_a_preview_is_a_temporary_output(run: Run, graph: Make, node: Make) -> None:
+    result = run(graph(show=node("PreviewImage", images=["image", 0])))
+    assert [(output.temporary, output.kind) for output in result.outputs] == [(True, "image")]
+    assert result.images == []
+
+
+def test_a_node_that_ran_is_cached_and_the_output_is_made_again(run: Run, graph: Make, node: Make) -> None:
+    jobs = [run(graph(save=node("SaveImage", images=["image", 0], filename_prefix="red"))) for _ in range(2)]
+    assert jobs[1].cached_nodes == ("image",)
+    assert [output.filename for output in jobs[1].outputs] == ["red_00001_.png"]
+
+
+def test_progress_tells_the_nodes_one_by_one(run: Run, graph: Make, node: Make) -> None:
     told: list[Progress] = []
-    run(graph(invert={"class_type": "ImageInvert", "inputs": {"image": ["image", 0]}}, save=saving(images="invert")),
-        on_progress=told.append)  # fmt: skip
+    save = node("SaveImage", images=["invert", 0], filename_prefix="red")
+    run(graph(invert=node("ImageInvert", image=["image", 0]), save=save), on_progress=told.append)
     assert [progress.node_id for progress in told][-2:] == ["invert", "save"]
+    assert [progress.nodes_done for progress in told][-2:] == [1, 2]
     assert all(progress.nodes_total == 3 for progress in told)
 
 
+def test_a_step_inside_a_node_is_progress(run: Run, graph: Make, node: Make) -> None:
+    told: list[Progress] = []
+    wait = node("TestWait", image=["image", 0], steps=3)
+    run(graph(wait=wait, save=node("PreviewImage", images=["wait", 0])), on_progress=told.append)
+    assert [(p.step, p.steps) for p in told if p.node_id == "wait" and p.steps] == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_a_package_that_does_not_import_is_named_in_the_report_and_in_the_refusal(
-    run: Run, engine: ComfyEngine
+    run: Run, engine: ComfyEngine, node: Make
 ) -> None:
     assert "a_module_that_nobody_has" in engine.health()["failed_packages"]["broken_pack"]
-    result = run({"1": {"class_type": "TestBroken", "inputs": {}}})
+    result = run({"1": node("TestBroken")})
     assert result.error is not None
     assert result.error.code == "unknown_node"
     assert "broken_pack does not import: ModuleNotFoundError: No module named 'a_module" in result.error.message
 
 
-def test_a_node_that_raises_fails_the_job_with_its_name_and_words(run: Run) -> None:
-    failing = {"class_type": "TestFail", "inputs": {"image": ["image", 0], "message": "no such luck"}}
-    result = run(graph(bad=failing, save=saving(images="bad")))
+def test_a_node_class_that_nobody_has_is_named_with_a_near_one(run: Run, node: Make) -> None:
+    result = run({"1": node("SaveImag")})
+    assert result.error is not None
+    assert result.error.message == "SaveImag (node 1): there is no node class 'SaveImag' (did you mean SaveImage?)"
+
+
+def test_a_wrong_value_is_refused_in_comfyuis_own_terms(run: Run, graph: Make, node: Make) -> None:
+    result = run(graph(save=node("SaveImage", images=["image", 0], filename_prefix="a"), image=node("EmptyImage")))
+    assert result.error is not None
+    assert result.error.code == "graph_rejected"
+    errors = (result.error.node_errors or {})["image"]["errors"]
+    assert {error["type"] for error in errors} == {"required_input_missing"}
+
+
+def test_a_model_that_is_not_there_is_a_missing_model(run: Run, node: Make) -> None:
+    result = run(
+        {"1": node("CheckpointLoaderSimple", ckpt_name="no.safetensors"), "2": node("PreviewAny", source=["1", 0])}
+    )
+    assert result.error is not None
+    assert result.error.code == "model_missing"
+    assert "no.safetensors" in result.error.message
+
+
+def test_an_output_with_nothing_wrong_runs_where_another_is_left_out(run: Run, graph: Make, node: Make) -> None:
+    good = node("SaveImage", images=["image", 0], filename_prefix="good")
+    result = run(graph(good=good, bad=node("SaveImage", images=["nowhere", 0], filename_prefix="bad")))
+    assert [output.node_id for output in result.outputs] == ["good"]
+    assert "bad" in result.warnings[0]
+
+
+def test_a_node_that_raises_fails_the_job_with_its_name_and_words(run: Run, graph: Make, node: Make) -> None:
+    fail = node("TestFail", image=["image", 0], message="no such luck")
+    result = run(graph(bad=fail, save=node("PreviewImage", images=["bad", 0])))
     assert result.error is not None
     assert (result.error.code, result.error.node_id) == ("node_failed", "bad")
     assert result.error.message == "TestFail (node bad): ValueError: no such luck"
-    assert run(graph(save=saving())).status == "completed"
+    assert run(graph(save=node("PreviewImage", images=["image", 0]))).status == "completed"
+
+
+def test_a_block_that_says_why_fails_the_job(run: Run, graph: Make, node: Make) -> None:
+    result = run(graph(gate=node("TestBlock", image=["image", 0]), save=node("PreviewImage", images=["gate", 0])))
+    assert result.error is not None
+    assert result.error.code == "node_failed"
+    assert "the gate is shut" in result.error.message
+
+
+def test_a_chain_of_a_thousand_nodes_runs(run: Run, graph: Make, node: Make) -> None:
+    chain = {f"n{i}": node("ImageInvert", image=[f"n{i - 1}" if i else "image", 0]) for i in range(1000)}
+    result = run(graph(**chain, save=node("PreviewImage", images=["n999", 0])))
+    assert result.status == "completed", result.error

@@ -1,6 +1,7 @@
 """Custom nodes for the tests, written as for ComfyUI."""
 
 import threading
+from typing import ClassVar
 
 import folder_paths
 
@@ -66,4 +67,183 @@ class Wait:
         return (image,)
 
 
-NODE_CLASS_MAPPINGS = {"TestWriteFiles": WriteFiles, "TestFail": Fail, "TestWait": Wait}
+class OutOfMemory:
+    """Finds no memory the first `times` that it is called."""
+
+    calls = 0
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "allocate"
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"image": ("IMAGE",), "times": ("INT", {"default": 1}), "run": ("STRING", {})}}
+
+    def allocate(self, image, times, run):
+        import torch
+
+        OutOfMemory.calls += 1
+        if OutOfMemory.calls <= times:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB.")
+        return (image,)
+
+
+class Count:
+    """Counts how often it runs, for each `name`."""
+
+    runs: ClassVar = {}
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "count"
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"image": ("IMAGE",), "name": ("STRING", {})}}
+
+    def count(self, image, name):
+        Count.runs[name] = Count.runs.get(name, 0) + 1
+        return (image,)
+
+
+class ReadFile:
+    """Shows the text of an input file, and says nothing of when that changes."""
+
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "read"
+    OUTPUT_NODE = True
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"name": ("STRING", {})}}
+
+    def read(self, name):
+        from pathlib import Path
+
+        text = (Path(folder_paths.get_input_directory()) / name).read_text()
+        return {"ui": {"text": [text]}, "result": (text,)}
+
+
+class ReadQuietly(ReadFile):
+    """The same, as a node that is no output."""
+
+    OUTPUT_NODE = False
+
+    def read(self, name):
+        return super().read(name)["result"]
+
+
+class ShowText:
+    """Shows a text."""
+
+    RETURN_TYPES = ()
+    FUNCTION = "show"
+    OUTPUT_NODE = True
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"text": ("STRING", {"forceInput": True})}}
+
+    def show(self, text):
+        return {"ui": {"text": [text]}}
+
+
+class Remembering:
+    """Writes into the folder that it found when it was made."""
+
+    RETURN_TYPES = ()
+    FUNCTION = "write"
+    OUTPUT_NODE = True
+    CATEGORY = "test"
+
+    def __init__(self):
+        self.folder = folder_paths.get_output_directory()
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"text": ("STRING", {})}}
+
+    def write(self, text):
+        from pathlib import Path
+
+        assert list(Path(self.folder).iterdir()) == [], "another job's files are here"
+        (Path(self.folder) / "note.txt").write_text(text)
+        return {"ui": {"files": [{"filename": "note.txt", "subfolder": "", "type": "output"}]}}
+
+
+class SaveByExpansion:
+    """Stands for a SaveImage."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "expand"
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"image": ("IMAGE",)}}
+
+    def expand(self, image):
+        from comfy_execution.graph_utils import GraphBuilder
+
+        graph = GraphBuilder()
+        graph.node("SaveImage", images=image, filename_prefix="inner")
+        return {"expand": graph.finalize(), "result": (image,)}
+
+
+class Block:
+    """Stops whatever it feeds, and says why."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "block"
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"image": ("IMAGE",)}}
+
+    def block(self, image):
+        from comfy_execution.graph_utils import ExecutionBlocker
+
+        return (ExecutionBlocker("the gate is shut"),)
+
+
+class AnyType(str):
+    """A type that every other one fits."""
+
+    def __ne__(self, other):
+        return False
+
+
+class Capture:
+    """Keeps what reaches it."""
+
+    kept: ClassVar = {}
+    RETURN_TYPES = ()
+    FUNCTION = "keep"
+    OUTPUT_NODE = True
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": (AnyType("*"), {}), "label": ("STRING", {})}}
+
+    def keep(self, value, label):
+        Capture.kept[label] = value
+        return ()
+
+
+NODE_CLASS_MAPPINGS = {
+    "TestCapture": Capture,
+    "TestWriteFiles": WriteFiles,
+    "TestFail": Fail,
+    "TestWait": Wait,
+    "TestOutOfMemory": OutOfMemory,
+    "TestCount": Count,
+    "TestReadFile": ReadFile,
+    "TestReadQuietly": ReadQuietly,
+    "TestShowText": ShowText,
+    "TestRemembering": Remembering,
+    "TestSaveByExpansion": SaveByExpansion,
+    "TestBlock": Block,
+}
