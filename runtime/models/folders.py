@@ -52,6 +52,10 @@ class ModelFolders:
         """Every model of `kind`, sorted. Folders that do not exist are empty."""
         return sorted({name for folder in self._folders(kind) for name in self._names_below(folder)})
 
+    def names_in(self, folder: str) -> list[str]:
+        """Every model in one folder alone, of whatever kind, sorted."""
+        return sorted({name for root in self._roots for name in self._names_below(root / folder)})
+
     def path(self, kind: str, name: str) -> Path:
         """The file of a model.
 

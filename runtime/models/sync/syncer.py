@@ -90,9 +90,35 @@ class Syncer:
             return False
         if wanted.sha256 is None or self.volume.record(wanted.path) is not None:
             return True
+        return self.rehash(wanted, check) == wanted.sha256
+
+    def rehash(self, wanted: Wanted, check: Check) -> str:
+        """Read the file that is there and answer its SHA-256, which is noted as what the file is now."""
+        known = self.volume.record(wanted.path)
         found = hash_file(self.volume.file(wanted.path), check)
-        self.volume.remember(wanted.path, sha256=found, source="", fetched=False, pinned=wanted.pinned)
-        return found == wanted.sha256
+        self.volume.remember(
+            wanted.path,
+            sha256=found,
+            source=known.source if known else "",
+            fetched=known is not None and known.fetched,
+            pinned=wanted.pinned,
+        )
+        return found
+
+    def identify(self, path: str, check: Check) -> tuple[str, int]:
+        """SHA-256 and size of a file that is there, from what is known of it where that is known."""
+        record = self.volume.record(path)
+        sha256 = record.sha256 if record else self.rehash(Wanted(path=path, sources=()), check)
+        return sha256, self.volume.file(path).stat().st_size
+
+    def look(self, source: Source, check: Check) -> Remote:
+        """What a source says of its file, closed again. Raises ModelMissing or InputUnreachable."""
+        try:
+            remote = open_remote(source, self._access, connections=1, check=check)
+        except SourceFailed as exc:
+            raise (InputUnreachable if exc.transient else ModelMissing)(exc.message) from exc
+        remote.close()
+        return remote
 
     def fetch(self, wanted: Wanted, *, check: Check, wait: Callable[[float], None], watch: Watch = unwatched) -> bool:
         """Have the file on the volume. Answers whether this call fetched it, False where it was there or came.

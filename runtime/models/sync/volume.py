@@ -74,7 +74,10 @@ class Volume:
         return record if (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.mtime_ns) else None
 
     def remember(self, path: str, *, sha256: str, source: str, fetched: bool, pinned: bool = False) -> None:
-        """Note what the file at `path` is. Where that cannot be written, nothing is lost but the note."""
+        """Note what the file at `path` is. Where that cannot be written, nothing is lost but the note.
+
+        What was fetched is in use from then on; to hash what lies there is no use of it.
+        """
         status = self.file(path).stat()
         record = Record(
             sha256=sha256,
@@ -86,9 +89,12 @@ class Volume:
         )
         target = self._record_path(path)
         beside = target.with_name(f"{target.name}.{os.getpid()}.new")
+        used_at = self.used_at(path) if self.record(path) else None
         with suppress(OSError):
             target.parent.mkdir(parents=True, exist_ok=True)
             beside.write_text(json.dumps(asdict(record)), encoding="utf-8")
+            if used_at is not None:
+                os.utime(beside, (used_at, used_at))
             os.replace(beside, target)
 
     def touch(self, path: str) -> None:
