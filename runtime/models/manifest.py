@@ -123,6 +123,11 @@ class Manifest(_Entry):
     extra_folders: tuple[Name, ...] = ()
     """Folders that custom nodes read and ComfyUI itself does not know, such as ipadapter."""
 
+    @field_validator("models", "custom_nodes", "extra_folders", mode="before")
+    @classmethod
+    def _read_nothing_as_none(cls, value: object) -> object:
+        return () if value is None else value
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Manifest:
         if problems := list(self._conflicts()):

@@ -164,6 +164,8 @@ class Volume:
             if _STATE in folders:
                 folders.remove(_STATE)
             for name in names:
+                if name.startswith(".") and not name.endswith(LEFTOVER_SUFFIXES):
+                    continue  # a journal, and what is no model's
                 file = Path(folder, name)
                 with suppress(OSError):
                     yield file, file.lstat()
