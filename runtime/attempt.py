@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runtime.artifacts.delivery import Delivered, Delivery, Place
 from runtime.artifacts.kept import Kept
 from runtime.cancellation import CancelFlag
-from runtime.errors import GraphRejected, ServerlessError, StorageUnavailable
+from runtime.errors import ServerlessError, StorageUnavailable
 from runtime.fetch.uploads import UploadAccess
+from runtime.graph.incoming import Incoming, read_incoming
 from runtime.graph.overrides import apply_overrides, seeds_of
-from runtime.graph.workflow import Graph, parse_workflow, read_json
+from runtime.graph.workflow import Graph, parse_workflow
 from runtime.inputs import fetch_inputs
 from runtime.jobs.leases import Claim
 from runtime.jobs.record import Outcome, Status, StoredOutput, Timings
@@ -69,6 +70,7 @@ class Attempt:
         self._flag = flag
         self._watch = Stopwatch()
         self._engine: Engine | None = None
+        self._read: Incoming | None = None
         place = Place(user=self._tenant, job_id=self.job_id, token=claim.fencing_token)
         keep_data = (request.output.delivery or parts.delivery) == "base64"
         self._delivery = Delivery(parts.artifacts, place, request.output, parts.uploads, flag, keep_data=keep_data)
@@ -111,7 +113,7 @@ class Attempt:
             sink=self._delivery,
             flag=self._flag,
             on_progress=on_progress,
-            extra_pnginfo=self.request.extra_pnginfo,
+            extra_pnginfo={**self._incoming().extra_pnginfo, **self.request.extra_pnginfo},
             api_key_comfy_org=self._api_key(),
         )
         execution = engine.execute(report, run)
@@ -159,19 +161,23 @@ class Attempt:
         return Finished(outcome=outcome, delivered=delivered)
 
     def _graph(self) -> Graph:
-        workflow: Any = self.request.workflow
-        if isinstance(workflow, str):
-            workflow = read_json(workflow)
-        self._refuse_many_nodes(workflow)
+        """The request's graph, with its overrides in place."""
+        workflow = self._incoming().workflow
         if self.request.overrides and isinstance(workflow, Mapping):
             workflow = apply_overrides(workflow, self.request.overrides)
         return parse_workflow(workflow)
 
-    def _refuse_many_nodes(self, workflow: Any) -> None:
-        """Before each of them is looked at."""
-        limit = self._parts.max_nodes
-        if isinstance(workflow, Mapping) and len(workflow) > limit:
-            raise GraphRejected(f"the workflow has {len(workflow)} nodes; this deployment takes {limit} (MAX_NODES)")
+    def _incoming(self) -> Incoming:
+        """The request's workflow, read once."""
+        if self._read is None:
+            engines = self._parts.engines
+            self._read = read_incoming(
+                self.request.workflow,
+                lambda types: engines.choose_for(types, self.request.engine).object_info(),
+                seed=self.job_id,
+                max_nodes=self._parts.max_nodes,
+            )
+        return self._read
 
     def _api_key(self) -> str | None:
         given = self.request.comfy_org_api_key

@@ -20,6 +20,7 @@ from runtime.commands.progress_line import ProgressLine
 from runtime.commands.report import report_lines
 from runtime.errors import InvalidRequest, ServerlessError, SettingsInvalid, StorageUnavailable
 from runtime.gpu_thread import GpuThread
+from runtime.graph.embedded import is_media, workflow_in
 from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.settings import Settings
@@ -47,7 +48,7 @@ def main(words: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="comfyui-serverless run", description="Run ComfyUI workflows here and now.")
-    parser.add_argument("workflow", nargs="+", type=Path, help="a workflow in API format")
+    parser.add_argument("workflow", nargs="+", type=Path, help="a workflow, or a picture that carries one")
     parser.add_argument("--models", type=Path, metavar="DIR", help="the models folder (checkpoints/, vae/, ...)")
     parser.add_argument("--input", type=Path, metavar="DIR", help="the folder that LoadImage reads from")
     parser.add_argument("--output", type=Path, metavar="DIR", default=Path("output"), help="where pictures are put")
@@ -181,13 +182,19 @@ def _wait(job: Future[JobResult], timeout_s: float) -> JobResult | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        workflow = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError as exc:
         raise InvalidRequest(f"there is no file {path}") from exc
-    except (OSError, ValueError, RecursionError) as exc:
-        raise InvalidRequest(f"{path} is not a workflow in API format: {exc}") from exc
+    except OSError as exc:
+        raise InvalidRequest(f"{path} cannot be read: {exc}") from exc
+    if is_media(data):
+        return dict(workflow_in(data, str(path)))
+    try:
+        workflow = json.loads(data.decode())
+    except (ValueError, RecursionError) as exc:
+        raise InvalidRequest(f"{path} is not a workflow, nor a picture that carries one: {exc}") from exc
     if not isinstance(workflow, dict):
-        raise InvalidRequest(f"{path} holds no JSON object; expected a workflow in API format")
+        raise InvalidRequest(f"{path} holds no JSON object; expected a workflow")
     return _unwrapped(workflow)
 
 

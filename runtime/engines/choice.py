@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from runtime.engines.protocol import Engine, EngineFactory
 from runtime.errors import InvalidRequest
@@ -23,9 +23,13 @@ class Engines:
         `auto` is native where it has every node of the graph, else comfyui where the deployment has it; without it
         native, whose check names what is missing.
         """
+        return self.choose_for({node.class_type for node in graph.nodes.values()}, wish)
+
+    def choose_for(self, class_types: Set[str], wish: str | None) -> Engine:
+        """The engine for a graph of nodes of these types, by the rules of `choose`."""
         name = wish or self._default
         if name == "auto":
-            name = "native" if self._native_has_all(graph) or "comfyui" not in self._factories else "comfyui"
+            name = "native" if self._native_has_all(class_types) or "comfyui" not in self._factories else "comfyui"
         return self.get(name)
 
     def get(self, name: str) -> Engine:
@@ -39,6 +43,6 @@ class Engines:
             self._built[name] = self._factories[name]()
         return self._built[name]
 
-    def _native_has_all(self, graph: Graph) -> bool:
+    def _native_has_all(self, class_types: Set[str]) -> bool:
         native = self.get("native")
-        return all(native.knows(class_type) for class_type in {node.class_type for node in graph.nodes.values()})
+        return all(map(native.knows, class_types))

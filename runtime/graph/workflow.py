@@ -63,11 +63,6 @@ def parse_workflow(workflow: object) -> Graph:
         workflow = read_json(workflow)
     if not isinstance(workflow, Mapping):
         raise InvalidRequest(f"workflow is a {_json_type(workflow)}; expected an object of nodes by id")
-    if isinstance(workflow.get("nodes"), list) and "links" in workflow:
-        raise InvalidRequest(
-            "workflow is in the editor's format (it has lists of nodes and links); expected API format: "
-            "in ComfyUI's menu choose Workflow > Export (API)"
-        )
     if not workflow:
         raise InvalidRequest("workflow has no nodes; expected at least one output node")
     return Graph(nodes={str(id): _parse_node(str(id), node) for id, node in workflow.items()}, source=workflow)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from runtime.errors import InvalidRequest, UnknownNode
-from runtime.graph.ui.document import read_document
+from runtime.graph.ui.document import Document
 from runtime.graph.ui.loading import Loader
 from runtime.graph.ui.node_defs import NodeDefs
 from runtime.graph.ui.nodes import LiveNode
@@ -26,14 +26,14 @@ _MOST_NAMED = 10
 
 
 def convert(
-    workflow: Mapping[str, Any], object_info: Mapping[str, Any], *, choose: Choose, now: datetime, max_nodes: int
+    document: Document, object_info: Mapping[str, Any], *, choose: Choose, now: datetime, max_nodes: int
 ) -> dict[str, Any]:
-    """`workflow`, as the editor saves it, in API format, with the node types of `object_info`.
+    """`document`, a workflow as the editor saves it, in API format, with the node types of `object_info`.
 
     `choose` draws from `{a|b}` in prompts. Raises InvalidRequest or GraphRejected for a workflow that is malformed, and
     UnknownNode naming the nodes whose types `object_info` lacks.
     """
-    graph = Loader(read_document(workflow), NodeDefs(object_info)).load()
+    graph = Loader(document, NodeDefs(object_info)).load()
     places = Places(graph, limit=max_nodes)
     sent = [place for place in places if not place.node.is_virtual and not place.node.is_left_out]
     _refuse(sent)

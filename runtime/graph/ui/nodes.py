@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runtime.graph.ui.document import LinkId, Mode, Slot, Subgraph, UiLink, UiNode
+from runtime.graph.ui.document import LinkId, Mode, Slot, UiLink, UiNode
 from runtime.graph.ui.node_defs import NodeDef
 from runtime.graph.ui.widgets import Widget, is_control, settings_of
 
@@ -66,7 +66,8 @@ class LiveGraph:
     name: str
     nodes: dict[str, LiveNode]
     links: Mapping[LinkId, UiLink]
-    definition: Subgraph | None = None
+    inputs: Sequence[Slot] = ()
+    outputs: Sequence[Slot] = ()
 
     def link(self, id: LinkId | None) -> UiLink | None:
         return None if id is None else self.links.get(id)
@@ -134,9 +135,7 @@ def without_forced(
 
 
 def _linked(defined: Slot, saved: Slot) -> Slot:
-    return Slot(
-        name=defined.name, type=defined.type, label=saved.label, link=saved.link, links=saved.links, widget=defined.widget
-    )
+    return replace(defined, label=saved.label, link=saved.link, links=saved.links)
 
 
 def _outputs(node_def: NodeDef, saved: Sequence[Slot]) -> list[Slot]:

@@ -1,4 +1,4 @@
-"""Where nodes stand once subgraphs are flattened: an instance of a subgraph gives each node in it a place of its own."""
+"""Where nodes stand once subgraphs are flattened: each instance of a subgraph gives its nodes places of their own."""
 
 from __future__ import annotations
 

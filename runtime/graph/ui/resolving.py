@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from runtime.errors import GraphRejected
 from runtime.graph.ui.document import INPUT_NODE
 from runtime.graph.ui.javascript import types_match
-from runtime.graph.ui.nodes import LiveNode
+from runtime.graph.ui.nodes import LiveGraph, LiveNode
 from runtime.graph.ui.places import Place, Places
 from runtime.graph.ui.virtual import GETTER, SETTER
 
@@ -73,20 +73,19 @@ class Resolver:
         if link is None:
             raise _rejected(place, step.at, f"link {slot.link} is not among the workflow's links")
         if place.outer is not None and link.origin == INPUT_NODE:
-            return self._out_of_subgraph(place, step.at, link.origin_slot)
+            return self._out_of_subgraph(place, step.at, place.outer, link.origin_slot)
         origin = self._places.neighbour(place, link.origin)
         if origin is None:
             raise _rejected(place, step.at, f"link {link.id} comes from node {link.origin}, which does not exist")
         return _Output(origin, link.origin_slot, slot.type if step.wanted is None else step.wanted)
 
-    def _out_of_subgraph(self, place: Place, at: int, number: int) -> _Input | Held | None:
-        assert place.outer is not None
-        instance = place.outer.node
+    def _out_of_subgraph(self, place: Place, at: int, outer: Place, number: int) -> _Input | Held | None:
+        instance = outer.node
         slot = instance.input(number)
         if slot is None:
             raise _rejected(place, at, f"it is linked to input {number} of its subgraph, which has {_count(instance)}")
         if slot.link is not None:
-            return _Input(place.outer, number)
+            return _Input(outer, number)
         widget = instance.widget(slot.widget)
         return None if widget is None else Held(widget.value)
 
@@ -96,7 +95,7 @@ class Resolver:
             number = _bypass(node, step.at, step.wanted)
             return None if number is None else _Input(step.place, number)
         if node.subgraph is not None:
-            return self._into_subgraph(step)
+            return self._into_subgraph(step, node.subgraph)
         if node.type == GETTER:
             setter = self._setters.get(_variable(node))
             return _Input(setter, 0, step.wanted) if setter and setter.node.inputs else None
@@ -104,17 +103,14 @@ class Resolver:
             return _Input(step.place, step.at, step.wanted) if node.input(step.at) else None
         return Origin(step.place, step.at)
 
-    def _into_subgraph(self, step: _Output) -> _Input | _Output | None:
+    def _into_subgraph(self, step: _Output, graph: LiveGraph) -> _Input | _Output | None:
         place = step.place
-        graph = place.node.subgraph
-        assert graph is not None
-        assert graph.definition is not None
-        if not 0 <= step.at < len(graph.definition.outputs):
+        if not 0 <= step.at < len(graph.outputs):
             raise GraphRejected(
-                f"{_named(place)} has no output {step.at}; its subgraph has {len(graph.definition.outputs)}",
+                f"{_named(place)} has no output {step.at}; its subgraph has {len(graph.outputs)}",
                 node_id=place.id,
             )
-        links = graph.definition.outputs[step.at].links
+        links = graph.outputs[step.at].links
         link = graph.link(links[0]) if links else None
         if link is None:
             return None
@@ -162,5 +158,3 @@ def _count(node: LiveNode) -> str:
 
 def _rejected(place: Place, at: int, why: str) -> GraphRejected:
     return GraphRejected(f"{_named(place)}, input {place.node.inputs[at].name!r}: {why}", node_id=place.id)
-
-
