@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from runtime.build import build, build_artifacts, build_jobs
 from runtime.cancellation import CancelFlag
@@ -462,6 +464,38 @@ def test_an_override_that_fits_nothing_is_an_invalid_request(run: Run) -> None:
 
 def test_a_workflow_as_a_string_runs_like_another(run: Run) -> None:
     assert run(json.dumps(GRAPH), overrides={"1.width": 32}).outputs[0].width == 32
+
+
+def editors(width: int = 24) -> dict[str, Any]:
+    """GRAPH as the editor saves it, with a note beside it."""
+    picture = {"id": 4, "type": "EmptyImage", "title": "Blank", "widgets_values": [width, 8, 1, 0]}
+    inputs = [{"name": "images", "type": "IMAGE", "link": 1}]
+    kept = {"id": 5, "type": "SaveImage", "inputs": inputs, "widgets_values": ["kept"]}
+    note = {"id": 6, "type": "Note", "widgets_values": ["mind the gap"]}
+    return {"nodes": [picture, kept, note], "links": [[1, 4, 0, 5, 0, "IMAGE"]], "version": 0.4}
+
+
+def test_a_workflow_of_the_editor_runs_with_overrides_by_title(run: Run) -> None:
+    result = run(editors(), overrides={"Blank.height": 40, "5.filename_prefix": "mine"})
+    (output,) = result.outputs
+    assert (output.node_id, output.filename, output.width, output.height) == ("5", "mine_00001_.png", 24, 40)
+
+
+def test_a_picture_carries_the_editors_workflow_and_runs_again(run: Run) -> None:
+    (image,) = run(editors(), output={"delivery": "base64"}).to_wire()["images"]
+    with Image.open(io.BytesIO(base64.b64decode(image["data"]))) as picture:
+        assert json.loads(picture.info["workflow"]) == editors()
+    again = run(f"data:image/png;base64,{image['data']}", overrides={"4.width": 32})
+    assert again.outputs[0].width == 32
+
+
+def test_a_node_that_no_engine_has_is_named_before_anything_runs(run: Run) -> None:
+    workflow = editors()
+    workflow["nodes"][0]["type"] = "NobodysNode"
+    result = run(workflow)
+    assert code(result) == "unknown_node"
+    assert result.error is not None
+    assert "node 4 'Blank' (NobodysNode)" in result.error.message
 
 
 def test_texts_are_outputs_too(run: Run) -> None:

@@ -49,7 +49,10 @@ def read_incoming(given: Mapping[str, Any] | str, types_for: TypesFor, *, seed: 
     _refuse_many(workflow["nodes"], max_nodes)
     document = read_document(workflow)
     object_info = types_for(types_named(document))
-    converted = convert(document, object_info, choose=_drawing(seed), now=datetime.now(), max_nodes=max_nodes)
+    try:
+        converted = convert(document, object_info, choose=_drawing(seed), now=datetime.now(), max_nodes=max_nodes)
+    except RecursionError as exc:
+        raise InvalidRequest("workflow has a value that is nested too deep to convert") from exc
     return Incoming(workflow=converted, editors=workflow)
 
 

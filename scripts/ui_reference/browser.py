@@ -65,8 +65,8 @@ class Page:
 
 
 @asynccontextmanager
-async def open_page(url: str, *, before: str) -> AsyncIterator[Page]:
-    """A page at `url` that runs the script `before` ahead of its own."""
+async def open_page(url: str, *, before: str, blocked: str) -> AsyncIterator[Page]:
+    """A page at `url` that runs the script `before` ahead of its own and reaches no address like `blocked`."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         raise PageError("Chromium is not installed; name it in CHROMIUM")
@@ -80,6 +80,8 @@ async def open_page(url: str, *, before: str) -> AsyncIterator[Page]:
                 async with session.ws_connect(address, max_msg_size=0) as socket:
                     page = Page(socket)
                     await page.send("Page.enable")
+                    await page.send("Network.enable")
+                    await page.send("Network.setBlockedURLs", urls=[blocked])
                     await page.send("Page.addScriptToEvaluateOnNewDocument", source=before)
                     await page.send("Page.navigate", url=url)
                     yield page

@@ -17,6 +17,8 @@ from scripts.ui_reference.browser import Page, PageError, open_page
 
 # The editor draws lots for texts such as {red|blue}: here the first one always wins.
 _NO_CHANCE = "Math.random = () => 0;"
+# With a list of the files on the server, a combo may lose the file that the workflow names: when it comes is chance.
+_FILE_LISTS = "*/internal/files/*"
 _READY = "!!(window.app && window.app.graph && window.app.extensionManager && window.app.vueAppReady)"
 _CONVERT = """(async (workflow) => {
   await window.app.loadGraphData(workflow, true, false);
@@ -48,7 +50,7 @@ async def front_end(checkout: Path, base: Path) -> AsyncIterator[FrontEnd]:
         try:
             url = f"http://127.0.0.1:{port}"
             object_info = await _object_info(url, server, base / "server.log")
-            async with open_page(url, before=_NO_CHANCE) as page:
+            async with open_page(url, before=_NO_CHANCE, blocked=_FILE_LISTS) as page:
                 await _until_ready(page)
                 yield FrontEnd(page, object_info)
         finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from runtime.commands.run import main
 
@@ -172,6 +173,20 @@ def test_pictures_come_from_the_input_folder(home: Path, workflow: Any, capsys: 
     main([workflow(graph()), "--output", "pictures"])
     load = {**graph(), "1": {"class_type": "LoadImage", "inputs": {"image": "red_00001_.png"}}}
     assert main([workflow(load), "--input", "pictures", "--output", "out"]) == 0
+
+
+def test_a_picture_runs_as_the_workflow_that_made_it(workflow: Any, capsys: Output) -> None:
+    assert main([workflow(graph(width=24)), "--output", "out"]) == 0
+    capsys.readouterr()
+    assert main(["out/red_00001_.png", "--set", "1.height=40", "--json"]) == 0
+    (output,) = json.loads(capsys.readouterr().out)["outputs"]
+    assert (output["width"], output["height"]) == (24, 40)
+
+
+def test_a_picture_without_a_workflow_is_named(home: Path, capsys: Output) -> None:
+    Image.new("RGB", (4, 4)).save(home / "plain.png")
+    assert main(["plain.png"]) == 1
+    assert "plain.png carries no workflow" in capsys.readouterr().out
 
 
 def test_ctrl_c_cancels_the_job_says_so_and_leaves_no_half_file(home: Path, workflow: Any, capsys: Output) -> None:

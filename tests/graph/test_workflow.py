@@ -80,7 +80,6 @@ def test_the_source_is_the_json_that_came() -> None:
         ("{", "workflow is a string that is not JSON"),
         ("[" * 100_000, "workflow is a string"),
         ({}, "workflow has no nodes"),
-        ({"nodes": [], "links": []}, "editor's format"),
         ({"1": None}, "node '1' is a null; expected an object"),
         ({"1": {}}, "node '1' has no class_type"),
         ({"1": {"class_type": ""}}, "node '1' has no class_type"),
@@ -92,7 +91,7 @@ def test_the_source_is_the_json_that_came() -> None:
         ({"1": {"class_type": "Any", "inputs": {"x" * 300: 1}}}, "input name is 300 characters long"),
     ],
     ids=[
-        "null", "list", "number", "broken json", "endless json", "empty", "editor format", "null node", "no class",
+        "null", "list", "number", "broken json", "endless json", "empty", "null node", "no class",
         "empty class", "numeric class", "list of inputs", "deep value", "long id", "long class", "long name",
     ],
 )  # fmt: skip

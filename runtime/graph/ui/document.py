@@ -17,6 +17,7 @@ LinkId = int | str
 INPUT_NODE, OUTPUT_NODE = "-10", "-20"
 """The ids that a subgraph's links have for its own inputs and outputs."""
 _LONGEST_NAME = 256
+_MOST_SLOTS = 2_000
 
 
 class Mode(IntEnum):
@@ -124,8 +125,8 @@ def read_node(saved: object, place: str, id: NodeId | None = None) -> UiNode:
         type=node["type"],
         mode=_number(node.get("mode", 0), f"mode of {what}"),
         title=node["title"] if isinstance(node.get("title"), str) else "",
-        inputs=[_read_slot(each, f"an input of {what}") for each in _list(node.get("inputs"), f"inputs of {what}")],
-        outputs=[_read_slot(each, f"an output of {what}") for each in _list(node.get("outputs"), f"outputs of {what}")],
+        inputs=_read_slots(node, "inputs", what),
+        outputs=_read_slots(node, "outputs", what),
         values=values if isinstance(values, list | Mapping) else None,
         properties=_mapping(node.get("properties")),
     )
@@ -141,8 +142,8 @@ def _read_subgraph(saved: object) -> Subgraph:
         name=name,
         nodes=_read_nodes(subgraph, place),
         links=_read_links(subgraph, place),
-        inputs=[_read_slot(each, f"an input{place}") for each in _list(subgraph.get("inputs"), f"inputs{place}")],
-        outputs=[_read_slot(each, f"an output{place}") for each in _list(subgraph.get("outputs"), f"outputs{place}")],
+        inputs=_read_slots(subgraph, "inputs", f"subgraph {name!r}"),
+        outputs=_read_slots(subgraph, "outputs", f"subgraph {name!r}"),
     )
 
 
@@ -177,6 +178,14 @@ def _read_link(saved: object, place: str) -> UiLink:
         _number(fields[4], f"the target's slot of {what}"),
         fields[5],
     )
+
+
+def _read_slots(owner: Mapping[str, Any], kind: str, what: str) -> list[Slot]:
+    """The `inputs` or `outputs` of a node, or of a subgraph."""
+    saved = _list(owner.get(kind), f"{kind} of {what}")
+    if len(saved) > _MOST_SLOTS:
+        raise InvalidRequest(f"{what} has {len(saved)} {kind}; expected at most {_MOST_SLOTS}")
+    return [_read_slot(each, f"one of the {kind} of {what}") for each in saved]
 
 
 def _read_slot(saved: object, what: str) -> Slot:

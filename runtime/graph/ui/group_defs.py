@@ -49,6 +49,10 @@ class GroupDef:
             raise InvalidRequest(f"group node {name!r} has no list of nodes")
         self.nodes = [read_node(node, place, str(at)) for at, node in enumerate(nodes)]
         self.links = list(_links(saved.get("links"), len(nodes), place))
+        self._links_to = {(link.target, link.target_slot): link for link in self.links}
+        self._links_from: dict[int, list[InnerLink]] = {}
+        for link in self.links:
+            self._links_from.setdefault(link.origin, []).append(link)
         self.inputs: dict[str, Spec] = {}
         self.leads_to: dict[str, tuple[int, str]] = {}
         """The node's number and its input, by the name of the group's input."""
@@ -99,7 +103,7 @@ class GroupDef:
         if current_type(node.type) in self._defs:
             node_def = self._defs[current_type(node.type)]
             return node_def.inputs, node_def.output_types
-        used = [link for link in self.links if link.origin == at]
+        used = self._links_from.get(at, [])
         if node.type == PRIMITIVE and used:
             kind = used[0].type
             return {"value": self._primitive_spec(used[0], node) if kind == "COMBO" else (kind, {})}, [kind]
@@ -114,7 +118,7 @@ class GroupDef:
         return (known[name][0], {}) if name in known else ("COMBO", {"options": []})
 
     def _reroute(self, at: int, used: Sequence[InnerLink]) -> tuple[Mapping[str, Spec], Sequence[Any]] | None:
-        fed = [link for link in self.links if link.target == at]
+        fed = [self._links_to[at, 0]] if (at, 0) in self._links_to else []
         if fed and used and (at, 0) not in self._external:
             return None
         named = (link.type for link in (*used, *fed) if link.type not in (None, "*"))
@@ -125,7 +129,7 @@ class GroupDef:
         visible = _mapping(_mapping(_mapping(self._config.get(str(at))).get("output")).get(str(number))).get("visible")
         if visible is not None:
             return bool(visible)
-        is_used = any(link.origin == at and link.origin_slot == number for link in self.links)
+        is_used = any(link.origin_slot == number for link in self._links_from.get(at, ()))
         return not is_used or (at, number) in self._external
 
     def _is_linked(self, at: int, name: str, spec: Spec) -> bool:
@@ -140,15 +144,8 @@ class GroupDef:
 
     def link_to(self, at: int, name: str) -> InnerLink | None:
         """The link within the group that feeds input `name` of node number `at`."""
-        slots = self.nodes[at].inputs
-        return next(
-            (
-                link
-                for link in self.links
-                if link.target == at and link.target_slot < len(slots) and slots[link.target_slot].name == name
-            ),
-            None,
-        )
+        places = (place for place, slot in enumerate(self.nodes[at].inputs) if slot.name == name)
+        return next((link for place in places if (link := self._links_to.get((at, place)))), None)
 
     def _add(self, at: int, name: str, spec: Spec) -> None:
         """Add an input to the group, under a name that no other has."""

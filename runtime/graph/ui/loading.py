@@ -124,7 +124,7 @@ def _promoted(graph: LiveGraph, at: int) -> Widget | None:
     for id in graph.inputs[at].links:
         link = graph.link(id)
         node = graph.nodes.get(link.target) if link else None
-        slot = next((slot for slot in node.inputs if slot.link == id), None) if node else None
+        slot = node.input_of(id) if node else None
         widget = node.widget(slot.widget) if node and slot else None
         if widget is not None:
             return widget

@@ -38,6 +38,7 @@ class LiveNode:
     subgraph: LiveGraph | None = None
     is_known: bool = True
     values: Sequence[Any] | Mapping[str, Any] | None = None
+    by_link: dict[LinkId, Slot] | None = field(default=None, init=False, repr=False)
 
     @property
     def is_virtual(self) -> bool:
@@ -54,6 +55,12 @@ class LiveNode:
     def widget(self, name: str | None) -> Widget | None:
         """The widget of that name."""
         return next((widget for widget in self.widgets if widget.name == name), None) if name is not None else None
+
+    def input_of(self, link: LinkId) -> Slot | None:
+        """The input that takes the link."""
+        if self.by_link is None:
+            self.by_link = {slot.link: slot for slot in self.inputs if slot.link is not None}
+        return self.by_link.get(link)
 
     def input(self, at: int) -> Slot | None:
         return self.inputs[at] if 0 <= at < len(self.inputs) else None

@@ -31,7 +31,7 @@ def _targets(graph: LiveGraph, node: LiveNode) -> list[Widget]:
     for id in node.outputs[0].links:
         link = graph.link(id)
         target = graph.nodes.get(link.target) if link else None
-        slot = next((slot for slot in target.inputs if slot.link == id), None) if target else None
+        slot = target.input_of(id) if target else None
         widget = target.widget(slot.widget) if target and slot else None
         if widget is not None:
             found.append(widget)

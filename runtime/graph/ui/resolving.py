@@ -41,11 +41,21 @@ class _Output:
     wanted: Any
 
 
+class _Key(NamedTuple):
+    """A step on the way, by what decides how it goes on."""
+
+    place: int
+    is_input: bool
+    at: int
+    wanted: str
+
+
 class Resolver:
     """Follows links among `places`."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
+        self._known: dict[_Key, Origin | Held | None] = {}
         self._setters = {
             _variable(place.node): place for place in places if place.node.type == SETTER and _variable(place.node)
         }
@@ -56,13 +66,17 @@ class Resolver:
         Raises GraphRejected naming the node where the links go in a circle or lead nowhere.
         """
         step: _Input | _Output | Origin | Held | None = _Input(place, at)
-        seen: set[tuple[int, str, int]] = set()
+        way: set[_Key] = set()
         while isinstance(step, _Input | _Output):
-            key = (id(step.place), type(step).__name__, step.at)
-            if key in seen:
+            key = _Key(id(step.place), isinstance(step, _Input), step.at, str(step.wanted))
+            if key in way:
                 raise _rejected(place, at, f"its links go in a circle through {_named(step.place)}")
-            seen.add(key)
+            if key in self._known:
+                step = self._known[key]
+                break
+            way.add(key)
             step = self._from_input(step) if isinstance(step, _Input) else self._from_output(step)
+        self._known.update(dict.fromkeys(way, step))
         return step
 
     def _from_input(self, step: _Input) -> _Input | _Output | Held | None:

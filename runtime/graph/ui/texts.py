@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from runtime.graph.ui.javascript import text_of
@@ -29,7 +29,8 @@ SAVES_FILES = frozenset(
 )
 """Node types whose `filename_prefix` may name other widgets."""
 
-_COMMENT = re.compile(r"/\*[\s\S]*?\*/|//[^\n\r\u2028\u2029]*")
+_COMMENT_START = re.compile(r"/[*/]")
+_LINE_END = re.compile(r"[\n\r\u2028\u2029]")
 _ESCAPED = re.compile(r"\\([{}|])")
 _PLACEHOLDER = re.compile(r"%([^%]+)%")
 _UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1F\x7F]')
@@ -39,7 +40,7 @@ _DEEPEST = 32
 
 def with_choices(text: str, choose: Choose, depth: int = 0) -> str:
     """`text` without comments, with one of each `{a|b}` in its place; `\\{`, `\\|` and `\\}` stand for themselves."""
-    text = _COMMENT.sub("", text)
+    text = _without_comments(text)
     made, at = [], 0
     while at < len(text):
         if text[at] == "{" and depth < _DEEPEST:
@@ -52,6 +53,23 @@ def with_choices(text: str, choose: Choose, depth: int = 0) -> str:
             made.append(text[at])
             at += 1
     return _ESCAPED.sub(r"\1", "".join(made))
+
+
+def _without_comments(text: str) -> str:
+    """`text` without `/* this */` and `// this`; a first half without its other one stands for itself."""
+    kept, at, is_open = [], 0, text.find("*/") >= 0
+    while (start := _COMMENT_START.search(text, at)) is not None:
+        kept.append(text[at : start.start()])
+        if start[0] == "//":
+            end = _LINE_END.search(text, start.end())
+            at = end.start() if end else len(text)
+            continue
+        close = text.find("*/", start.end()) if is_open else -1
+        is_open = close >= 0
+        at = close + 2 if is_open else start.start() + 1
+        if not is_open:
+            kept.append("/")
+    return "".join([*kept, text[at:]])
 
 
 def _options(text: str, at: int) -> tuple[list[str], int]:
@@ -78,8 +96,14 @@ class TextReplacer:
     """Fills in `%Node.widget%`, by a node's name or title, and `%date:yyyy-MM-dd%`."""
 
     def __init__(self, nodes: Iterable[LiveNode], now: datetime) -> None:
-        self._nodes: Sequence[LiveNode] = list(nodes)
+        self._named: dict[str, LiveNode] = {}
+        self._titled: dict[str, LiveNode] = {}
         self._now = now
+        for node in nodes:
+            self._titled.setdefault(node.title, node)
+            name = _search_name(node)
+            if isinstance(name, str):
+                self._named.setdefault(name, node)
 
     def replace(self, text: str) -> str:
         """`text` filled in; what names nothing stays as it is."""
@@ -89,19 +113,15 @@ class TextReplacer:
         parts = found[1].split(".")
         if len(parts) != 2:
             return _date(parts[0][5:], self._now) if parts[0].startswith("date:") else found[0]
-        node = self._node(parts[0])
+        node = self._named.get(parts[0]) or self._titled.get(parts[0])
         widget = node.widget(parts[1]) if node else None
         if widget is None:
             return found[0]
         return _UNSAFE.sub("_", "" if widget.value is None else text_of(widget.value))
 
-    def _node(self, name: str) -> LiveNode | None:
-        named = (node for node in self._nodes if _search_name(node) == name)
-        titled = (node for node in self._nodes if node.title == name)
-        return next(named, None) or next(titled, None)
-
 
 def _search_name(node: LiveNode) -> object:
+    """What the editor calls a node in its search, unless it is renamed: its type."""
     default = None if node.is_virtual or node.class_type in SAVES_FILES else node.class_type
     return node.properties.get("Node name for S&R", default)
 
