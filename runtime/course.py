@@ -81,9 +81,15 @@ class Course:
     def _comes_again(self, record: JobRecord) -> bool:
         """Whether whoever asks waits for the job: a queue always does, a caller for what it began itself."""
         if self._requeue == "here":
-            dispatch = self._facts.dispatch
-            return record.status is Status.PENDING or (dispatch is not None and dispatch == record.dispatch)
+            return record.status is Status.PENDING or self._is_redelivered(record)
         return self._requeue == "anywhere"
+
+    def _is_redelivered(self, record: JobRecord) -> bool:
+        """Whether the job began with this very delivery; who dispatched it may not know the platform's id for it."""
+        mine, first = self._facts.dispatch, record.dispatch
+        if mine is None or first is None or mine.backend != first.backend:
+            return False
+        return first.platform_job_id in (None, mine.platform_job_id)
 
     def _free_in(self, record: JobRecord) -> float:
         """Seconds until the job may be claimed, if nobody renews its lease."""

@@ -9,9 +9,12 @@ from typing import Any, Protocol
 from runtime.errors import StateUnavailable
 from runtime.jobs.codec import Document
 from runtime.jobs.record import JobKey
+from runtime.request_size import exceeds
 
 INLINE_TEXT_BYTES = 100_000
 INLINE_ENTRIES = 50
+INLINE_DETAIL_CHARACTERS = 20_000
+"""Of one field: a record has a dozen that may grow, and an item at most 400 kB, in UTF-8."""
 DETAILS = "details_key"
 REQUEST = "request_key"
 
@@ -64,12 +67,15 @@ def get_details(document: Document, blobs: Blobs | None) -> Document:
 
 
 def _is_large(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(value) > INLINE_TEXT_BYTES
+    return _is_long(value) or exceeds(value, INLINE_DETAIL_CHARACTERS)
+
+
+def _is_long(value: Any) -> bool:
+    """Whether a list or an object, or one inside it, has many entries."""
     if not isinstance(value, Mapping | list):
         return False
     items = value.values() if isinstance(value, Mapping) else value
-    return len(value) > INLINE_ENTRIES or any(map(_is_large, items))
+    return len(value) > INLINE_ENTRIES or any(map(_is_long, items))
 
 
 def _fetch(key: str, blobs: Blobs | None) -> bytes:

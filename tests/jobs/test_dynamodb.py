@@ -223,6 +223,10 @@ LARGE: dict[str, Callable[[Outcome], dict[str, Any]]] = {
     "node errors": lambda _: {
         "error": JobError(code="x", message="", retryable=False, node_errors={"1": {"options": ["a"] * 51}})
     },
+    "many long texts": lambda _: {
+        "error": JobError(code="x", message="", retryable=False, node_errors={str(n): "ü" * 9_000 for n in range(40)}),
+        "warnings": ("ü" * 9_000,) * 40,
+    },
     "a long message": lambda _: {"error": JobError(code="x", message="y" * 200_000, retryable=False)},
 }
 
