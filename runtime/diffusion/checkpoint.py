@@ -47,16 +47,32 @@ class Checkpoint:
     def size_bytes(self) -> int:
         return sum(part.size_bytes for part in (self.model, self.clip, self.vae) if part is not None)
 
+    def on(self, device: torch.device) -> Checkpoint:
+        """A copy of all of them on `device`, the autoencoder on a GPU in the dtype that suits it there."""
+        of_vae = vae_dtype(device, self.model.dtype) if device.type == "cuda" else None
+        return Checkpoint(
+            clip=None if self.clip is None else self.clip.on(device),
+            model=self.model.on(device),
+            vae=None if self.vae is None else self.vae.on(device, dtype=of_vae),
+            family=self.family,
+        )
+
 
 def load_checkpoint(
-    path: Path, *, device: torch.device, dtype: torch.dtype | None = None, embeddings: Embeddings = no_embeddings
+    path: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype | None = None,
+    embeddings: Embeddings = no_embeddings,
+    may_map: bool = True,
 ) -> Checkpoint:
     """The models in the file at `path`, on `device`; `embeddings` finds the textual inversions that prompts name.
 
-    `dtype` is that of UNet and text encoders; None chooses float32 on a CPU and float16 on a GPU. Each tensor is read
-    once, into the memory in which it stays. Raises ModelCorrupt or ModelUnsafe, naming the file and its fault.
+    Without `may_map` they share no memory with the file. `dtype` is that of UNet and text encoders; None chooses float32
+    on a CPU and float16 on a GPU. Each tensor is read once, into the memory in which it stays. Raises ModelCorrupt or
+    ModelUnsafe, naming the file and its fault.
     """
-    with open_tensors(path) as file, _naming(path):
+    with open_tensors(path, may_map=may_map) as file, _naming(path):
         shapes = file.shapes
         layout = detect(shapes)
         wanted = dtype or default_dtype(device)
@@ -69,9 +85,11 @@ def load_checkpoint(
         )
 
 
-def load_vae(path: Path, *, device: torch.device, dtype: torch.dtype | None = None) -> Autoencoder:
-    """The autoencoder in the file at `path`: alone, or that of a checkpoint. Errors as in `load_checkpoint`."""
-    with open_tensors(path) as file, _naming(path):
+def load_vae(
+    path: Path, *, device: torch.device, dtype: torch.dtype | None = None, may_map: bool = True
+) -> Autoencoder:
+    """The autoencoder in the file at `path`: alone, or that of a checkpoint. Else as `load_checkpoint`."""
+    with open_tensors(path, may_map=may_map) as file, _naming(path):
         prefix = VAE_PREFIX if _has(file, VAE_PREFIX) else ""
         return _autoencoder(file, prefix, device, dtype or default_dtype(device))
 

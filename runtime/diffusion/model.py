@@ -13,6 +13,7 @@ from runtime.diffusion.layers import size_bytes
 from runtime.diffusion.lora import Lora
 from runtime.diffusion.lora_names import unet_layers
 from runtime.diffusion.lora_stack import LoraStack
+from runtime.diffusion.moving import moved
 from runtime.diffusion.prediction import Prediction
 from runtime.diffusion.unet import UNet
 
@@ -48,6 +49,10 @@ class DiffusionModel:
     @property
     def size_bytes(self) -> int:
         return size_bytes(self.unet)
+
+    def on(self, device: torch.device) -> DiffusionModel:
+        """A copy on `device`, as it was loaded: without LoRAs."""
+        return replace(self, unet=moved(self.unet, device), device=device, loras=None)
 
     def with_prediction(self, prediction: Prediction) -> DiffusionModel:
         """The same weights with another meaning of their output."""

@@ -61,6 +61,11 @@ class TextEncoder:
         derived._stop_at = stop_at_layer
         return derived
 
+    def on(self, device: torch.device) -> TextEncoder:
+        """A copy on `device`, as it was loaded: without clip skip and LoRAs."""
+        towers = [tower.on(device) for tower in self._towers]
+        return TextEncoder(towers, family=self.family, dtype=self.dtype, embeddings=self._embeddings)
+
     def with_lora(self, lora: Lora, strength: float) -> TextEncoder:
         """An encoder with the changes of `lora` added, `strength` times; it shares the weights that have none.
 

@@ -13,6 +13,7 @@ from runtime.diffusion.clip import ClipText
 from runtime.diffusion.clip_weights import load_clip
 from runtime.diffusion.lora import Lora
 from runtime.diffusion.lora_stack import LoraStack
+from runtime.diffusion.moving import moved
 from runtime.diffusion.prompt import Chunk, Token, pack
 from runtime.diffusion.text_layouts import TowerFacts
 from runtime.diffusion.tokenizer import END_TOKEN
@@ -37,6 +38,10 @@ class Tower:
     ) -> Tower:
         """As `load_clip`."""
         return cls(load_clip(tensors, facts, device=device, dtype=dtype), facts)
+
+    def on(self, device: torch.device) -> Tower:
+        """A copy of the transformer as it was loaded, on `device`."""
+        return Tower(moved(self.base, device), self.facts)
 
     def with_lora(self, lora: Lora, layers: Mapping[str, str], strength: float) -> Tower:
         """A tower with a LoRA on top; as `LoraStack.with_lora`."""

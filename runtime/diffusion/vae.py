@@ -10,6 +10,7 @@ from torch import Tensor
 
 from runtime.diffusion.kl import KL
 from runtime.diffusion.layers import size_bytes
+from runtime.diffusion.moving import moved
 from runtime.diffusion.tiling import map_tiles
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,11 @@ class Autoencoder:
         self.latent_channels = network.spec.latent_channels
         self.downscale = network.spec.downscale
         self.size_bytes = size_bytes(network)
+
+    def on(self, device: torch.device, *, dtype: torch.dtype | None = None) -> Autoencoder:
+        """A copy on `device`, in `dtype` (None: as it is)."""
+        dtype = dtype or self.dtype
+        return Autoencoder(moved(self._network, device, dtype=dtype), device=device, dtype=dtype)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """The latents of `pixels`; a fourth channel is ignored."""

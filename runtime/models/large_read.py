@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.models.dtypes import stored_dtype, wanted_dtype
+from runtime.models.host_memory import bytes_on, large_memory, will_go_to_gpu
 from runtime.models.page_cache import is_cached
-from runtime.models.parallel_read import ParallelFile, large_memory
+from runtime.models.parallel_read import ParallelFile
 from runtime.models.safetensors_header import TensorEntry
 from runtime.models.spans import Span, spans
 from runtime.models.staging import CpuTransfer, CudaTransfer, Target, fill
@@ -34,17 +35,18 @@ def read_large(
     status: os.stat_result,
     device: torch.device,
     dtype: torch.dtype | None,
+    may_map: bool,
 ) -> dict[str, Tensor]:
     """Those of `entries` for which this is the fastest way; for the rest the file is mapped, or read piece by piece.
 
     `file` is the descriptor of `path`, and `status` how it was when its header was checked. None come back where they
-    are few, or in the page cache and wanted on the CPU. Raises ModelCorrupt.
+    are few, or where the page cache has them for the CPU and they `may_map` it. Raises ModelCorrupt.
     """
     regular = {name: entry for name, entry in entries.items() if _is_regular(entry)}
     if sum(entry.size_bytes for entry in regular.values()) < _MIN_BYTES:
         return {}
     is_warm = is_cached(file, *_bounds(regular))
-    if is_warm and device.type == "cpu":
+    if is_warm and device.type == "cpu" and may_map:
         return {}
     kept = {name: entry for name, entry in regular.items() if _stays(entry, device, dtype)}
     changed = {name: entry for name, entry in regular.items() if name not in kept}
@@ -69,25 +71,27 @@ def _stays(entry: TensorEntry, device: torch.device, dtype: torch.dtype | None) 
 
 def _in_place(file: ParallelFile, entries: Mapping[str, TensorEntry]) -> dict[str, Tensor]:
     """Tensors that are views of the memory that the file was read into, so that nothing is copied."""
+    if not entries:
+        return {}
     found = spans(entries.items())
-    memory = large_memory(sum(span.size_bytes for span in found))
+    memory = large_memory(sum(span.size_bytes for span in found), locked=will_go_to_gpu())
     tensors: dict[str, Tensor] = {}
     chunks, start = [], 0
     for span in found:
         own = memory[start : start + span.size_bytes]
-        chunks += [(begin, own[begin - span.begin : end - span.begin]) for begin, end in span.chunks()]
+        raw = own.numpy().data
+        chunks += [(begin, raw[begin - span.begin : end - span.begin]) for begin, end in span.chunks()]
         tensors |= _views(own, span)
         start += span.size_bytes
     file.read_all(chunks)
     return tensors
 
 
-def _views(memory: memoryview, span: Span) -> dict[str, Tensor]:
-    import torch
-
-    whole = torch.frombuffer(memory, dtype=torch.uint8)
+def _views(memory: Tensor, span: Span) -> dict[str, Tensor]:
     return {
-        name: whole[entry.begin - span.begin : entry.end - span.begin].view(stored_dtype(entry.dtype)).view(entry.shape)
+        name: memory[entry.begin - span.begin : entry.end - span.begin]
+        .view(stored_dtype(entry.dtype))
+        .view(entry.shape)
         for name, entry in span.entries
     }
 
@@ -112,16 +116,8 @@ def _targets(entries: Mapping[str, TensorEntry], device: torch.device, dtype: to
         wanted = wanted_dtype(stored, dtype)
         places[name] = (stored, wanted, size, size + math.prod(entry.shape) * wanted.itemsize)
         size = places[name][-1] + -places[name][-1] % _ALIGNMENT_BYTES
-    memory = _bytes_on(device, size)
+    memory = bytes_on(device, size, locked=device.type == "cpu" and will_go_to_gpu())
     return {
         name: Target(flat=memory[begin:end].view(wanted), stored=stored)
         for name, (stored, wanted, begin, end) in places.items()
     }
-
-
-def _bytes_on(device: torch.device, size_bytes: int) -> Tensor:
-    import torch
-
-    if device.type == "cpu":
-        return torch.frombuffer(large_memory(size_bytes), dtype=torch.uint8)
-    return torch.empty(size_bytes, dtype=torch.uint8, device=device)

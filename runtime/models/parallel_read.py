@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +15,6 @@ PAGE_BYTES = 4096
 
 CHUNK_BYTES = 4 * 1024 * 1024
 THREADS = 16
-
-_HUGE_PAGE_BYTES = 2 * 1024 * 1024
 
 
 class ParallelFile:
@@ -84,21 +80,6 @@ class ParallelFile:
             return os.preadv(self._file, [memory], at)
         except OSError as exc:
             raise ModelCorrupt(f"{self.path} cannot be read at byte {at}: {exc.strerror or exc}") from exc
-
-
-def large_memory(size_bytes: int) -> memoryview:
-    """Fresh memory for tensors in large pages, which the kernel hands out many times faster than small ones.
-
-    It lives as long as anything that looks at it.
-    """
-    import torch
-
-    mapped = mmap.mmap(-1, size_bytes + _HUGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a kernel without them: small pages serve as well
-            mapped.madvise(mmap.MADV_HUGEPAGE)
-    start = -torch.frombuffer(mapped, dtype=torch.uint8).data_ptr() % _HUGE_PAGE_BYTES
-    return memoryview(mapped)[start : start + size_bytes]
 
 
 def _reopened_direct(file: int) -> int | None:

@@ -36,9 +36,13 @@ class SafetensorsFile:
     name), but not be cut short in place.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open and check. Raises ModelCorrupt or ModelUnsafe, naming the file and its fault."""
+    def __init__(self, path: Path, *, may_map: bool = True) -> None:
+        """Open and check. Without `may_map` every tensor becomes memory of its own, whatever the page cache has.
+
+        Raises ModelCorrupt or ModelUnsafe, naming the file and its fault.
+        """
         self.path = path
+        self._may_map = may_map
         try:
             self._file = path.open("rb")
         except OSError as exc:
@@ -72,7 +76,15 @@ class SafetensorsFile:
         Many at once come by large parallel reads, unless the page cache has them for the CPU.
         """
         entries = {name: self.header.tensors[name] for name in names}
-        large = read_large(self.path, self._file.fileno(), entries, status=self._status, device=device, dtype=dtype)
+        large = read_large(
+            self.path,
+            self._file.fileno(),
+            entries,
+            status=self._status,
+            device=device,
+            dtype=dtype,
+            may_map=self._may_map,
+        )
         return {
             name: large[name] if name in large else self.tensor(name, device=device, dtype=dtype) for name in entries
         }
@@ -87,7 +99,7 @@ class SafetensorsFile:
         if entry.size_bytes == 0:
             return torch.empty(entry.shape, dtype=wanted, device=device)
         is_aligned = entry.begin % stored.itemsize == 0
-        if device.type == "cpu" and wanted == stored and is_aligned:
+        if self._may_map and device.type == "cpu" and wanted == stored and is_aligned:
             flat = torch.frombuffer(self._map(), dtype=stored, count=_count(entry, stored), offset=entry.begin)
             return flat.view(entry.shape)
         tensor = torch.empty(entry.shape, dtype=wanted, device=device)

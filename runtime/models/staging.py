@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runtime.models.host_memory import large_memory
 from runtime.models.parallel_read import CHUNK_BYTES, THREADS, ParallelFile
 from runtime.models.spans import Span
 
@@ -88,11 +89,7 @@ class CpuTransfer:
     """Conversion in the CPU's memory, at once."""
 
     def ring(self, size_bytes: int) -> Tensor:
-        import torch
-
-        from runtime.models.parallel_read import large_memory
-
-        return torch.frombuffer(large_memory(size_bytes), dtype=torch.uint8)
+        return large_memory(size_bytes)
 
     def copy(self, source: Tensor, target: Tensor) -> None:
         target.copy_(source)

@@ -42,15 +42,16 @@ class TensorFile(Protocol):
     ) -> None: ...
 
 
-def open_tensors(path: Path) -> TensorFile:
+def open_tensors(path: Path, *, may_map: bool = True) -> TensorFile:
     """The file at `path`, read by its suffix: safetensors, or a PyTorch pickle that is not allowed to run code.
 
+    Without `may_map` no tensor shares memory with the file, but for those of a pickle.
     Raises ModelCorrupt or ModelUnsafe, naming the file and its fault.
     """
     if path.suffix.lower() in SAFETENSORS_SUFFIXES:
         from runtime.models.safetensors_file import SafetensorsFile
 
-        return SafetensorsFile(path)
+        return SafetensorsFile(path, may_map=may_map)
     from runtime.models.pickle_file import PickleFile
 
     return PickleFile(path)

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import ModelCorrupt
-from runtime.models.parallel_read import CHUNK_BYTES, PAGE_BYTES, ParallelFile, large_memory
+from runtime.models import host_memory
+from runtime.models.parallel_read import CHUNK_BYTES, PAGE_BYTES, ParallelFile
+
+
+def large_memory(size_bytes: int) -> memoryview:
+    return host_memory.large_memory(size_bytes).numpy().data
+
 
 SIZE = 3 * CHUNK_BYTES + 12_345
 CHUNKS = range(0, SIZE, CHUNK_BYTES)
