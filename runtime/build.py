@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from runtime.engines.native.engine import NativeEngine
     from runtime.engines.protocol import EngineFactory
     from runtime.jobs.store import JobStore
+    from runtime.models.held import Limits
     from runtime.models.store import ModelStore
 
 _UPLOAD_THREADS = 4
@@ -165,7 +167,18 @@ def build_models(settings: Settings) -> ModelStore:
         ModelFolders([settings.models_path]),
         device=_device(settings.device),
         dtype=_dtype(settings.dtype),
-        limit_bytes=int(settings.model_cache_gb * 1e9) or None,
+        limits=_model_limits(settings),
+    )
+
+
+def _model_limits(settings: Settings) -> Limits:
+    from runtime.models.held import Limits
+
+    return Limits(
+        gpu_bytes=settings.max_gpu_memory_gb * 1e9 or math.inf,
+        gpu_fraction=settings.gpu_memory_fraction,
+        total_bytes=settings.model_cache_gb * 1e9 or math.inf,
+        offload=settings.enable_model_offload,
     )
 
 

@@ -117,20 +117,27 @@ class Settings(BaseModel):
         "COMFYUI_CACHE_NODES", default=200, help="most node results that the comfyui engine keeps between jobs", ge=1
     )
     gpu_memory_fraction: float = _from(
-        "GPU_MEMORY_FRACTION", default=1, help="the share of the GPU's memory that ComfyUI may use", gt=0, le=1
+        "GPU_MEMORY_FRACTION", default=1, help="the share of the GPU's memory that models may use", gt=0, le=1
+    )
+    max_gpu_memory_gb: Gigabytes = _from(
+        "MAX_GPU_MEMORY_GB", default=0, help="GB (1e9 bytes) of native models kept on the GPU; 0 for what it holds"
     )
     reserved_vram_gb: Gigabytes = _from(
         "RESERVED_VRAM_GB", default=0, help="GB (1e9 bytes) of the GPU's memory that ComfyUI leaves free"
     )
     enable_model_offload: bool = _from(
-        "ENABLE_MODEL_OFFLOAD", default=True, help="let ComfyUI move models to the CPU's memory when the GPU's is short"
+        "ENABLE_MODEL_OFFLOAD",
+        default=True,
+        help="move models that no job uses to the CPU's memory when the GPU's is short",
     )
     device: str = _from("DEVICE", default="auto", help="auto, cpu, cuda or cuda:N", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = _from(
         "DTYPE", default="auto", help="what weights run in; auto: float32 on a CPU, half precision on a GPU"
     )
     model_cache_gb: Gigabytes = _from(
-        "MODEL_CACHE_SIZE_GB", default=0, help="GB (1e9 bytes) of models kept loaded; 0 for what memory holds"
+        "MODEL_CACHE_SIZE_GB",
+        default=0,
+        help="GB (1e9 bytes) of models kept on GPU and in RAM together; 0 for what memory holds",
     )
     node_cache_gb: Gigabytes = _from(
         "NODE_CACHE_SIZE_GB", default=1, help="GB (1e9 bytes) of node results kept between jobs"

@@ -68,9 +68,9 @@ def load_checkpoint(
 ) -> Checkpoint:
     """The models in the file at `path`, on `device`; `embeddings` finds the textual inversions that prompts name.
 
-    Without `may_map` they share no memory with the file. `dtype` is that of UNet and text encoders; None chooses float32
-    on a CPU and float16 on a GPU. Each tensor is read once, into the memory in which it stays. Raises ModelCorrupt or
-    ModelUnsafe, naming the file and its fault.
+    Without `may_map` they share no memory with the file. `dtype` is that of UNet and text encoders; None chooses
+    float32 on a CPU and float16 on a GPU. Each tensor is read once, into the memory in which it stays. Raises
+    ModelCorrupt or ModelUnsafe, naming the file and its fault.
     """
     with open_tensors(path, may_map=may_map) as file, _naming(path):
         shapes = file.shapes

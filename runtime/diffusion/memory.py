@@ -16,5 +16,10 @@ def working_bytes(device: torch.device) -> int:
 
     On 16 GB that decodes an SDXL picture of 1024 by 1024 in one piece, with both prompts in one batch before.
     """
+    return total_bytes(device) // 4
+
+
+def total_bytes(device: torch.device) -> int:
+    """All the memory that the GPU has."""
     _, total = torch.cuda.mem_get_info(device)
-    return total // 4
+    return int(total)

@@ -103,9 +103,8 @@ class ModelCache:
         """Whether a model fits there beside everything that is there, with memory left to work in."""
         from runtime.diffusion.memory import free_bytes, working_bytes
 
-        with self._lock:
-            if self.size_bytes(Tier.GPU) + size_bytes > self._limits.gpu_bytes:
-                return False
+        if self.size_bytes(Tier.GPU) + size_bytes > self._gpu_limit():
+            return False
         return free_bytes(self._device) >= size_bytes + working_bytes(self._device)
 
     def size_bytes(self, tier: Tier) -> int:
@@ -211,7 +210,7 @@ class ModelCache:
 
     def _keep_limits(self, *, but: Path) -> None:
         """What came last may have turned out larger than its file: let others go for it."""
-        for tier, limit in ((Tier.GPU, self._limits.gpu_bytes), (Tier.RAM, self._limits.total_bytes)):
+        for tier, limit in ((Tier.GPU, self._gpu_limit()), (Tier.RAM, self._limits.total_bytes)):
             for path in self._oldest_first(tier, but=but):
                 total = self.size_bytes(tier) if tier is Tier.GPU else self._total_bytes()
                 if total <= limit:
@@ -239,6 +238,13 @@ class ModelCache:
         if not held.models:
             del self._held[path]
             self._counts["drops"] += 1
+
+    def _gpu_limit(self) -> float:
+        from runtime.diffusion.memory import total_bytes
+
+        if self._device.type != "cuda":
+            return self._limits.gpu_bytes
+        return min(self._limits.gpu_bytes, self._limits.gpu_fraction * total_bytes(self._device))
 
     def _has_room_in_ram(self, size_bytes: int) -> bool:
         return self._total_bytes() + size_bytes <= self._limits.total_bytes and free_ram_bytes() >= size_bytes

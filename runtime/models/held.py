@@ -53,6 +53,8 @@ class Limits:
     """What may be kept, in bytes; infinite for what memory holds. Without `offload` nothing goes from GPU to RAM."""
 
     gpu_bytes: float = float("inf")
+    gpu_fraction: float = 1.0
+    """The share of the GPU's memory that models may take, at most `gpu_bytes`."""
     total_bytes: float = float("inf")
     offload: bool = True
 

@@ -90,6 +90,7 @@ class _Stream(_Event):
 def pretended_gpu() -> Iterator[PretendedGpu]:
     """A machine with a GPU of 16 GB, all of it free, that computes in bfloat16."""
     memory: dict[str, Any] = {"mem_get_info": (TOTAL_BYTES, TOTAL_BYTES), "memory_reserved": 0, "memory_allocated": 0}
+    memory["empty_cache"] = None
     machine = {"is_available": True, "device_count": 1, "get_device_name": "Pretended", "get_device_capability": (9, 0)}
     fakes: dict[str, Any] = {name: mock.Mock(return_value=fact) for name, fact in {**memory, **machine}.items()}
     fakes |= {"Stream": _Stream, "Event": _Event, "current_stream": _Stream, "stream": nullcontext}

@@ -3,8 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +13,10 @@ from safetensors.torch import save_file
 
 from runtime.errors import ModelCorrupt, ModelMissing, OutOfMemory
 from runtime.models.folders import ModelFolders
+from runtime.models.held import Limits
 from runtime.models.store import ModelStore
 from runtime.models.tensor_file import TensorFile, open_tensors
+from scripts.parity.pretended_gpu import pretended_gpu
 
 CPU = torch.device("cpu")
 
@@ -53,7 +54,7 @@ def test_the_time_of_a_load_is_counted_and_a_warm_model_adds_none(store: ModelSt
 
 
 def test_beyond_the_limit_what_was_asked_for_longest_ago_goes(root: Path) -> None:
-    store = ModelStore(ModelFolders([root]), device=CPU, limit_bytes=1000)
+    store = ModelStore(ModelFolders([root]), device=CPU, limits=Limits(total_bytes=1000))
     a, b = store.lora("a.safetensors"), store.lora("b.safetensors")
     store.lora("a.safetensors")
     store.lora("c.safetensors")
@@ -62,7 +63,7 @@ def test_beyond_the_limit_what_was_asked_for_longest_ago_goes(root: Path) -> Non
 
 
 def test_the_last_model_is_kept_although_it_is_beyond_the_limit_alone(root: Path) -> None:
-    store = ModelStore(ModelFolders([root]), device=CPU, limit_bytes=10)
+    store = ModelStore(ModelFolders([root]), device=CPU, limits=Limits(total_bytes=10))
     assert store.lora("a.safetensors") is store.lora("a.safetensors")
 
 
@@ -142,30 +143,16 @@ class Device:
 def test_a_model_that_finds_no_memory_is_tried_again_without_the_others(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.models.store.open_tensors", Device(failures=1).open)
+    monkeypatch.setattr("runtime.models.loadings.open_tensors", Device(failures=1).open)
     store.lora("a.safetensors")
     assert _value(store.lora("b.safetensors")) == 1
     assert store.loaded_bytes == 400
 
 
 def test_a_model_that_does_not_fit_alone_is_out_of_memory(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.models.store.open_tensors", Device(failures=2).open)
+    monkeypatch.setattr("runtime.models.loadings.open_tensors", Device(failures=2).open)
     with pytest.raises(OutOfMemory, match=r"b\.safetensors does not fit"):
         store.lora("b.safetensors")
-
-
-@pytest.mark.parametrize(("room", "left"), [(3000, [0, 1, 2]), (2000, [1, 2]), (1500, [2]), (100, [2])], ids=str)
-def test_on_a_gpu_the_oldest_go_until_a_quarter_of_its_memory_stays_free_beside_a_load(
-    root: Path, monkeypatch: pytest.MonkeyPatch, room: int, left: list[int]
-) -> None:
-    alive: list[weakref.ref[torch.Tensor]] = []
-    taken = {"mem_get_info": lambda device: (room - 400 * sum(ref() is not None for ref in alive), 4000)}
-    for name, fact in {**taken, "memory_reserved": lambda device: 0, "memory_allocated": lambda device: 0}.items():
-        monkeypatch.setattr(torch.cuda, name, fact)
-    store = ModelStore(ModelFolders([root]), device=torch.device("cuda"))
-    for name in "abc":
-        alive.append(weakref.ref(store.lora(f"{name}.safetensors")["weight"]))
-    assert [index for index, ref in enumerate(alive) if ref() is not None] == left
 
 
 def test_an_embedding_that_is_no_dictionary_is_corrupt(root: Path, store: ModelStore) -> None:
@@ -208,3 +195,58 @@ def test_the_identity_of_a_file_tells_a_new_time_apart(root: Path, store: ModelS
     before = store.identity("loras", "a.safetensors")
     os.utime(root / "loras" / "a.safetensors", ns=(1, 1))
     assert store.identity("loras", "a.safetensors") != before
+
+
+@pytest.fixture
+def on_gpu(mini_models: Path) -> Iterator[ModelStore]:
+    """A store of the mini models on a pretended GPU that holds one checkpoint."""
+    with pretended_gpu():
+        yield ModelStore(ModelFolders([mini_models]), device=torch.device("cuda"), limits=Limits(gpu_bytes=40e6))
+
+
+def test_a_checkpoint_that_makes_way_waits_in_ram_and_comes_back(on_gpu: ModelStore) -> None:
+    first = on_gpu.checkpoint("sd1_mini.safetensors").clip
+    on_gpu.checkpoint("sdxl_mini.safetensors")
+    tiers = {held.name: held.tiers for held in on_gpu.health().models}
+    assert tiers == {"checkpoints/sd1_mini.safetensors": ("ram",), "checkpoints/sdxl_mini.safetensors": ("gpu",)}
+    again = on_gpu.checkpoint("sd1_mini.safetensors").clip
+    assert first is not None
+    assert again is not None
+    assert torch.equal(first.encode("a cat")[0], again.encode("a cat")[0])
+    assert on_gpu.health().returns == 1
+
+
+def test_what_is_warmed_while_the_gpu_is_full_waits_in_ram(on_gpu: ModelStore) -> None:
+    on_gpu.checkpoint("sd1_mini.safetensors")
+    assert on_gpu.warm("checkpoints", "sdxl_mini.safetensors")
+    tiers = [held.tiers for held in on_gpu.health().models]
+    assert tiers == [("gpu",), ("ram",)]
+
+
+def test_what_is_warmed_goes_to_the_gpu_where_it_has_room(on_gpu: ModelStore) -> None:
+    assert on_gpu.warm("checkpoints", "sd1_mini.safetensors")
+    seconds = on_gpu.load_seconds
+    on_gpu.checkpoint("sd1_mini.safetensors")
+    assert on_gpu.load_seconds == seconds == 0
+
+
+def test_a_kind_that_no_native_node_loads_is_not_warmed(store: ModelStore) -> None:
+    assert not store.warm("controlnet", "a.safetensors")
+
+
+def test_a_store_for_a_gpu_that_is_not_there_yet_loads_its_dtypes_into_memory_of_its_own(mini_models: Path) -> None:
+    store = ModelStore(ModelFolders([mini_models]), device=CPU, for_gpu=True)
+    store.warm("checkpoints", "sd1_mini.safetensors")
+    assert store.checkpoint("sd1_mini.safetensors").model.dtype == torch.float16
+    with pretended_gpu():
+        store.attach(torch.device("cuda"))
+        model = store.checkpoint("sd1_mini.safetensors").model
+        assert (str(model.device), model.dtype) == ("cuda", torch.float16)
+    assert (store.health().misses, store.health().returns) == (1, 1)
+
+
+def test_where_no_gpu_comes_what_waited_for_one_is_loaded_anew(mini_models: Path) -> None:
+    store = ModelStore(ModelFolders([mini_models]), device=CPU, for_gpu=True)
+    store.warm("checkpoints", "sd1_mini.safetensors")
+    store.attach(CPU)
+    assert store.checkpoint("sd1_mini.safetensors").model.dtype == torch.float32

@@ -71,7 +71,7 @@ class NativeEngine:
             keys=NodeKeys(run.tenant, fingerprint, job.file_identity),
         )
         load_before = self._models.load_seconds
-        with torch.inference_mode():
+        with torch.inference_mode(), self._models.in_use():
             executor.run()
         return Execution(
             cached_nodes=tuple(executor.cached_nodes),
