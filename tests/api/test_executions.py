@@ -98,6 +98,16 @@ def test_events_tell_each_output_and_the_end_and_resume_behind_what_was_seen(
     assert events_of(api, login(), job_id, **{"Last-Event-ID": told[-1]["id"]}) == []
 
 
+def test_a_look_with_wait_answers_once_something_is_new(api: TestClient, login: Headers, workflow: Workflow) -> None:
+    job_id = api.post("/workflows/execute", json={"workflow": workflow(11)}, headers=login()).json()["execution_id"]
+    state = {"status": "pending", "revision": 0}
+    while state["status"] in ("pending", "running"):
+        query = {"wait": 60, "after": state["revision"]}
+        seen, state = state, api.get(f"/workflows/{job_id}", params=query, headers=login()).json()
+        assert state["revision"] > seen["revision"]
+    assert state["status"] == "completed"
+
+
 def test_a_cancelled_job_ends_cancelled(api: TestClient, login: Headers, workflow: Workflow) -> None:
     slow = {
         str(number): {"class_type": "ImageScale", "inputs": {

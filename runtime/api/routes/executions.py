@@ -16,6 +16,7 @@ from runtime.api.access import Executor, Parts, Reader
 from runtime.api.events import Event
 from runtime.api.parts import ApiParts
 from runtime.api.problems import status_of_code
+from runtime.api.waiting import end_of
 from runtime.errors import InvalidRequest
 from runtime.jobs.record import ANONYMOUS, JobRecord
 from runtime.request import JobRequest
@@ -47,14 +48,23 @@ async def execute(
     submitted = await run_in_threadpool(parts.executions.submit, principal.tenant, job)
     record = submitted.record
     if wait and not record.status.is_terminal:
-        record = await _end(parts, record, wait)
+        record = await end_of(parts, record, wait)
     return await run_in_threadpool(_answer, parts, record, job, 200 if record.status.is_terminal else 202)
 
 
 @router.get("/workflows/{execution_id}")
-def get(execution_id: str, parts: Parts, principal: Reader) -> dict[str, Any]:
-    """The job as it stands, its links signed now."""
-    return _wire(parts, parts.executions.find(principal.tenant, execution_id))
+async def get(
+    execution_id: str,
+    parts: Parts,
+    principal: Reader,
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="seconds to wait for a change")] = 0,
+    after: Annotated[int, Query(ge=0, description="the revision that the caller has seen")] = 0,
+) -> dict[str, Any]:
+    """The job as it stands, its links signed now. With `wait`, once its revision is above `after` or it has ended."""
+    record = await run_in_threadpool(parts.executions.find, principal.tenant, execution_id)
+    if wait and record.revision <= after and not record.status.is_terminal:
+        record = await _changed(parts, record, after, wait)
+    return await run_in_threadpool(_wire, parts, record)
 
 
 @router.get("/workflows")
@@ -111,12 +121,13 @@ def _parsed(body: bytes, idempotency_key: str | None) -> JobRequest:
     return request
 
 
-async def _end(parts: ApiParts, record: JobRecord, wait_s: float) -> JobRecord:
-    """The job when it has ended, or as it stands after `wait_s` seconds."""
+async def _changed(parts: ApiParts, record: JobRecord, after: int, wait_s: float) -> JobRecord:
+    """The job once its revision is above `after`, or as it stands after `wait_s` seconds."""
 
     async def follow() -> None:
-        async for _ in parts.events.events(record.key, after=record.revision):
-            pass
+        async for event in parts.events.events(record.key, after=after):
+            if event.id is not None:
+                return
 
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(follow(), wait_s)
@@ -134,7 +145,8 @@ def _answer(parts: ApiParts, record: JobRecord, request: JobRequest, status: int
 def _wire(parts: ApiParts, record: JobRecord) -> dict[str, Any]:
     result = parts.executions.result(record)
     times = {"created_at": record.created_at, "started_at": record.started_at, "finished_at": record.finished_at}
-    return {"execution_id": record.job_id, **{name: at for name, at in times.items() if at}, **result.to_wire()}
+    told = {name: at for name, at in times.items() if at}
+    return {"execution_id": record.job_id, "revision": record.revision, **told, **result.to_wire()}
 
 
 async def _lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -11,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from runtime.api.access import Executor, Parts, Reader
 from runtime.api.parts import ApiParts
+from runtime.api.waiting import end_of
 from runtime.jobs.record import JobRecord, Status
 from runtime.request import JobRequest
 
@@ -48,14 +47,7 @@ async def runsync(
 ) -> dict[str, Any]:
     """Queue a job and wait for its end, at most `wait` milliseconds."""
     record = await run_in_threadpool(_submit, parts, principal.tenant, call)
-
-    async def follow() -> None:
-        async for _ in parts.events.events(record.key, after=record.revision):
-            pass
-
-    if not record.status.is_terminal:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(follow(), wait / 1000)
+    await end_of(parts, record, wait / 1000)
     return await run_in_threadpool(_state, parts, principal.tenant, record.job_id)
 
 
