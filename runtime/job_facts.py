@@ -16,7 +16,7 @@ def facts_of(
     job_id: str,
     dispatch: Dispatch | None,
     max_bytes: int,
-    webhook: WebhookTarget | None = None,
+    webhook: WebhookTarget | None,
 ) -> JobFacts:
     """The job that `request` asks for. Raises InvalidRequest for one that is too large or no plain JSON."""
     try:

@@ -17,6 +17,7 @@ from runtime.course import Course
 from runtime.engines.choice import Engines
 from runtime.errors import Internal, ServerlessError
 from runtime.fetch.access import S3Access, WebAccess
+from runtime.graph.check import CheckReport
 from runtime.heartbeat import Heartbeat
 from runtime.ids import new_job_id
 from runtime.inputs import InputLimits
@@ -26,6 +27,7 @@ from runtime.jobs.store import JobStore
 from runtime.models.fetcher import ModelFetcher
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.reference import RequestReference, fetch_request
+from runtime.rehearsal import laid_over, rehearse
 from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.results import failed_result
@@ -126,6 +128,14 @@ class Worker:
     def object_info(self) -> Mapping[str, Any]:
         """The node types of the native engine, in ComfyUI's object_info form."""
         return self._parts.engines.get("native").object_info()
+
+    def check(self, request: JobRequest, tenant: str) -> tuple[str, CheckReport]:
+        """What would become of the request: see `rehearsal.rehearse`. From any thread."""
+        return rehearse(self._parts, request, tenant)
+
+    def convert(self, request: JobRequest) -> Mapping[str, Any]:
+        """The request's workflow in API format, its overrides in place. From any thread."""
+        return laid_over(self._parts, request)
 
     def prepare(self) -> None:
         """Build what the first job would build: the stores' connections and the native engine."""

@@ -345,19 +345,18 @@ def test_a_cancel_through_the_store_ends_the_job(worker: Worker, home: Home, mon
 
 def facts(request: JobRequest, dispatch: Dispatch | None = None) -> JobFacts:
     """What the deployment's worker claims the request as."""
-    return facts_of(request, tenant="default", job_id="a", dispatch=dispatch, max_bytes=1_000_000)
+    return facts_of(request, tenant="default", job_id="a", dispatch=dispatch, max_bytes=1_000_000, webhook=None)
 
 
 def test_a_job_that_another_worker_took_over_publishes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.heartbeat.TICK_S", 0.005)
     clock = ManualClock()
-    worker, others = home.worker(clock), home.jobs(clock)
+    worker, others = home.worker(clock), home.jobs(ManualClock(clock.wall() + 100))  # to whom every lease is over
     request, _ = JobRequest.parse({"workflow": FOREVER, "job_id": "a"})
     taken: list[Any] = []
 
     def take_over(progress: Progress) -> None:
         if progress.step == 1:
-            clock.advance(100)
             taken.append(others.claim(facts(request), worker_id="other"))
 
     result = worker.run(request, on_progress=take_over)

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from runtime.api.errors import Forbidden, Unauthenticated
+from runtime.api.errors import Forbidden, NotFound, Unauthenticated
 from runtime.api.keys import PREFIX
 from runtime.api.parts import ApiParts
 from runtime.api.principal import Principal, Scope
+from runtime.worker import Worker
 
 
 def parts_of(request: Request) -> ApiParts:
@@ -41,6 +42,14 @@ def allowed(scope: Scope) -> Callable[..., Principal]:
     return check
 
 
+def worker_of(parts: Parts) -> Worker:
+    """The worker in this process. Raises NotFound where there is none, StateUnavailable while it loads."""
+    if parts.worker is None:
+        raise NotFound("this instance has no worker of its own to ask")
+    return parts.worker.worker
+
+
+Here = Annotated[Worker, Depends(worker_of)]
 Reader = Annotated[Principal, Depends(allowed(Scope.READ))]
 Executor = Annotated[Principal, Depends(allowed(Scope.EXECUTE))]
 Manager = Annotated[Principal, Depends(allowed(Scope.MANAGE))]

@@ -22,6 +22,7 @@ from runtime.build import build_artifacts, build_jobs
 from runtime.clock import Clock, SystemClock
 from runtime.documents.store import DocumentStore
 from runtime.errors import SettingsInvalid
+from runtime.fetch.access import WebAccess
 from runtime.fitness import fit_worker
 from runtime.gpu_thread import GpuThread
 from runtime.models.folders import KINDS, ModelFolders
@@ -64,7 +65,15 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     gpu = GpuThread(here.build, grace_s=settings.cancel_grace_s)
     dispatcher = LocalDispatcher(gpu, jobs, documents, clock=clock, on_event=events.note)
     parts = ApiParts(
-        executions=Executions(jobs, artifacts, dispatcher, max_request_bytes=settings.max_request_size, clock=clock),
+        executions=Executions(
+            jobs,
+            artifacts,
+            dispatcher,
+            max_request_bytes=settings.max_request_size,
+            web=WebAccess(allow_private=settings.allow_private_urls),
+            signer=settings.webhook_signer,
+            clock=clock,
+        ),
         events=events,
         jobs=jobs,
         artifacts=artifacts,
@@ -77,9 +86,8 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         max_body_bytes=settings.max_request_size + _FORM_BYTES,
         max_file_bytes=settings.max_file_size,
         files=FileResponder(artifacts, clock=clock) if isinstance(artifacts, FolderArtifactStore) else None,
-        nodes=lambda: here.worker.object_info(),
         models=lambda: {kind: folders.names(kind) for kind in KINDS},
-        ready=lambda: here.worker,
+        worker=here,
         depth=lambda: dispatcher.depth,
         registration=settings.registration,
         cors_origins=settings.cors_origins,

@@ -9,6 +9,7 @@ from runtime.api.errors import NotFound
 from runtime.artifacts.store import ArtifactStore
 from runtime.clock import Clock
 from runtime.errors import InvalidRequest
+from runtime.fetch.access import WebAccess
 from runtime.ids import new_job_id
 from runtime.job_facts import facts_of
 from runtime.jobs.record import JobKey, JobRecord, Status
@@ -16,6 +17,8 @@ from runtime.jobs.store import JobStore, Page
 from runtime.request import JobRequest, OutputOptions
 from runtime.result import JobResult
 from runtime.results import recorded_result
+from runtime.webhooks.signature import Signer
+from runtime.webhooks.target import target_of
 
 MOST_LISTED = 200
 
@@ -38,12 +41,16 @@ class Executions:
         dispatcher: Dispatcher,
         *,
         max_request_bytes: int,
+        web: WebAccess,
+        signer: Signer,
         clock: Clock,
     ) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
         self._dispatcher = dispatcher
         self._max_request_bytes = max_request_bytes
+        self._web = web
+        self._signer = signer
         self._clock = clock
 
     def submit(self, tenant: str, request: JobRequest) -> Submitted:
@@ -59,6 +66,7 @@ class Executions:
             job_id=job_id,
             dispatch=self._dispatcher.dispatch,
             max_bytes=self._max_request_bytes,
+            webhook=target_of(request, self._web, self._signer),
         )
         dispatch_by = now + self._dispatcher.within_s
         record = self._jobs.create(facts, dispatch_by=dispatch_by, request=request.to_text())

@@ -11,6 +11,7 @@ from runtime.api.events import EventHub
 from runtime.api.executions import Executions
 from runtime.api.keys import ApiKeys
 from runtime.api.rates import RateLimits
+from runtime.api.worker_here import WorkerHere
 from runtime.artifacts.file_responder import FileResponder
 from runtime.artifacts.store import ArtifactStore
 from runtime.clock import Clock
@@ -22,8 +23,7 @@ from runtime.jobs.store import JobStore
 class ApiParts:
     """`accounts` None: no token is asked for, and whoever calls is `tenant`. `files`: the folder that answers links.
 
-    `nodes` gives the node types in ComfyUI's object_info form, `models` the models' names by kind, `ready` raises
-    while the worker in this process is not ready; each is None where there is no worker in this process.
+    `models` gives the models' names by kind. `worker` is the one in this process, None where there is none.
     """
 
     executions: Executions
@@ -39,9 +39,8 @@ class ApiParts:
     max_body_bytes: int
     max_file_bytes: int
     files: FileResponder | None = None
-    nodes: Callable[[], Mapping[str, Any]] | None = None
+    worker: WorkerHere | None = None
     models: Callable[[], Mapping[str, Any]] | None = None
-    ready: Callable[[], object] | None = None
     depth: Callable[[], int] | None = None
     registration: bool = True
     cors_origins: tuple[str, ...] = ()

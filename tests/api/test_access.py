@@ -31,6 +31,8 @@ NEEDED = {
     ("GET", "/workflows"): "read",
     ("POST", "/files/upload"): "execute",
     ("GET", "/files/uploads/{file_id}"): "read",
+    ("POST", "/workflows/validate"): "read",
+    ("POST", "/workflows/convert"): "read",
     ("GET", "/nodes"): "read",
     ("GET", "/nodes/{class_type}"): "read",
     ("GET", "/models"): "read",
@@ -44,7 +46,13 @@ NEEDED = {
     ("GET", "/v2/{endpoint}/health"): "read",
 }
 NAMES = [f"{method} {path}" for method, path in NEEDED]
-BODY = {"/v2/{endpoint}/run": {"input": {}}, "/v2/{endpoint}/runsync": {"input": {}}, "/api-keys": {"name": "a"}}
+BODY: dict[str, object] = {
+    "/v2/{endpoint}/run": {"input": {}},
+    "/v2/{endpoint}/runsync": {"input": {}},
+    "/api-keys": {"name": "a"},
+    "/workflows/validate": {},
+    "/workflows/convert": {},
+}
 
 
 def ask(api: TestClient, route: tuple[str, str], headers: dict[str, str]) -> int:

@@ -1,39 +1,62 @@
-"""What graphs can be made of here: node types and models."""
+"""What graphs can be made of here: node types and models; and whether a graph is right."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 
-from runtime.api.access import Parts, Reader
+from runtime.api.access import Here, Parts, Reader
 from runtime.api.errors import NotFound
+from runtime.request import JobRequest
 
 router = APIRouter(tags=["catalogue"])
 
-_NO_WORKER = "this instance has no worker of its own to ask"
+Wire = Annotated[dict[str, Any], Body(examples=[{"workflow": {}, "overrides": {}}])]
 
 
 @router.get("/nodes")
-def nodes(parts: Parts, principal: Reader) -> dict[str, Any]:
+def nodes(principal: Reader, worker: Here) -> Mapping[str, Any]:
     """The node types, in the form of ComfyUI's object_info."""
-    if parts.nodes is None:
-        raise NotFound(_NO_WORKER)
-    return dict(parts.nodes())
+    return worker.object_info()
 
 
 @router.get("/nodes/{class_type}")
-def node(class_type: str, parts: Parts, principal: Reader) -> dict[str, Any]:
+def node(class_type: str, principal: Reader, worker: Here) -> Mapping[str, Any]:
     """One node type."""
-    found = parts.nodes().get(class_type) if parts.nodes is not None else None
+    found = worker.object_info().get(class_type)
     if found is None:
         raise NotFound(f"there is no node type {class_type[:100]!r} here")
     return {class_type: found}
 
 
 @router.get("/models")
-def models(parts: Parts, principal: Reader) -> dict[str, Any]:
+def models(parts: Parts, principal: Reader) -> Mapping[str, Any]:
     """The models on the volume, by folder."""
     if parts.models is None:
-        raise NotFound(_NO_WORKER)
-    return dict(parts.models())
+        raise NotFound("this instance has no volume of its own to look at")
+    return parts.models()
+
+
+@router.post("/workflows/validate")
+def validate(wire: Wire, principal: Reader, worker: Here) -> dict[str, Any]:
+    """What would become of a request: every problem of its graph by node, in ComfyUI's terms. Nothing is run."""
+    request, _ = JobRequest.parse(wire)
+    engine, report = worker.check(request, principal.tenant)
+    error = report.error
+    return {
+        "valid": error is None,
+        "engine": engine,
+        "outputs": list(report.outputs),
+        "node_errors": report.node_errors,
+        "warnings": report.warnings,
+        **({"error": {"code": error.code, "message": error.message}} if error is not None else {}),
+    }
+
+
+@router.post("/workflows/convert")
+def convert(wire: Wire, principal: Reader, worker: Here) -> dict[str, Any]:
+    """The workflow in API format, its overrides in place: from the editor's format, or a picture that carries one."""
+    request, _ = JobRequest.parse(wire)
+    return {"workflow": worker.convert(request)}

@@ -40,7 +40,8 @@ def _checks(parts: ApiParts) -> dict[str, Any]:
         "documents": lambda: parts.documents.get(_NOBODY, _NOBODY),
         "files": lambda: parts.artifacts.stat(f"inputs/{_NOBODY}"),
     }
-    return checks if parts.ready is None else {**checks, "worker": parts.ready}
+    here = parts.worker
+    return checks if here is None else {**checks, "worker": lambda: here.worker}
 
 
 def _state(check: Any) -> str:

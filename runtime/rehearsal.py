@@ -1,0 +1,56 @@
+"""A request looked at as a job would be, and not run: is its graph right, what would run?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from runtime.cancellation import CancelFlag
+from runtime.fetch.uploads import UploadAccess
+from runtime.graph.check import CheckReport
+from runtime.graph.incoming import Incoming, read_incoming
+from runtime.graph.overrides import apply_overrides
+from runtime.graph.workflow import parse_workflow
+from runtime.ids import new_job_id
+from runtime.inputs import fetch_inputs
+from runtime.request import JobRequest
+from runtime.workspace import Workspace
+
+if TYPE_CHECKING:
+    from runtime.worker import Parts
+
+LONGEST_S = 30.0
+
+
+def rehearse(parts: Parts, request: JobRequest, tenant: str) -> tuple[str, CheckReport]:
+    """The engine that would run the request, and what its check finds; a model that would be fetched is missing yet.
+
+    Raises what reading the workflow and its input files raises, TimedOut after LONGEST_S.
+    """
+    flag = CancelFlag(timeout_s=LONGEST_S)
+    with Workspace(root=parts.workspace_root, shared_inputs=parts.shared_inputs) as workspace:
+        fetch_inputs(
+            request.images,
+            workspace,
+            cancel=flag,
+            limits=parts.limits,
+            web=parts.web,
+            s3=replace(parts.s3, user=tenant) if parts.s3 else None,
+            uploads=UploadAccess(store=parts.artifacts, tenant=tenant),
+        )
+        graph = parse_workflow(laid_over(parts, request))
+        engine = parts.engines.choose(graph, request.engine)
+        return engine.name, engine.check(graph, workspace)
+
+
+def laid_over(parts: Parts, request: JobRequest) -> Mapping[str, Any]:
+    """The request's workflow in API format, its overrides in place. Raises InvalidRequest or GraphRejected."""
+    read: Incoming = read_incoming(
+        request.workflow,
+        lambda types: parts.engines.choose_for(types, request.engine).object_info(),
+        seed=request.job_id or new_job_id(parts.clock.wall()),
+        max_nodes=parts.max_nodes,
+    )
+    workflow: Mapping[str, Any] = read.workflow
+    return apply_overrides(workflow, request.overrides) if isinstance(workflow, Mapping) else workflow
