@@ -39,13 +39,17 @@ class KeyMaker:
         self._keys: dict[str, bytes] = {}
 
     async def key(self, node_id: str, dynprompt: Any, node_classes: Mapping[str, Any], signature: _Signature) -> bytes:
-        """The key under which the node's own results are kept."""
+        """The key under which the node's own results are kept.
+
+        Two output nodes that are the same but for their ids have keys of their own: each makes its own outputs.
+        """
         await self._make(node_id, dynprompt, node_classes, signature)
         key = self._keys.get(node_id) or os.urandom(_SIZE)
         if not dynprompt.has_node(node_id):
             return key
         node_class = node_classes[dynprompt.get_node(node_id)["class_type"]]
-        return key + self._nonce if self._scope.is_volatile(node_class) else key
+        own = node_id.encode("utf-8", "surrogatepass") + self._nonce
+        return key + own if self._scope.is_volatile(node_class) else key
 
     def is_volatile(self, key: object) -> bool:
         """Whether the key is of a result that belongs to this job alone."""

@@ -37,10 +37,11 @@ def checkout(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def custom_nodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tests' own custom nodes, and the package that teaches ComfyUI the mini checkpoints."""
+def custom_nodes(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tests' own custom nodes, the checkout's test nodes, and those that know the mini checkpoints."""
     folder = tmp_path_factory.mktemp("custom_nodes")
-    for package in [*OWN_NODES.iterdir(), PARITY / "comfyui_mini_families"]:
+    theirs = (checkout / "tests" / "execution" / "testing_nodes").glob("*")
+    for package in [*OWN_NODES.iterdir(), PARITY / "comfyui_mini_families", *theirs]:
         if package.name != "__pycache__":
             (folder / package.name).symlink_to(package)
     return folder
