@@ -13,6 +13,7 @@ from runtime.cancellation import CancelFlag
 from runtime.errors import ServerlessError, StorageUnavailable
 from runtime.fetch.uploads import UploadAccess
 from runtime.graph.incoming import Incoming, read_incoming
+from runtime.graph.likeness import likeness_of
 from runtime.graph.overrides import apply_overrides, seeds_of
 from runtime.graph.workflow import Graph, parse_workflow
 from runtime.inputs import fetch_inputs
@@ -196,6 +197,7 @@ class Attempt:
                 timings_ms=timings,
                 cached_nodes=execution.cached_nodes,
                 seed_used=seeds_of(graph.source),
+                likeness=likeness_of(graph),
                 warnings=tuple(warnings),
             ),
             delivered=delivered,

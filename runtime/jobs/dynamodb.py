@@ -17,8 +17,8 @@ from runtime.jobs.codec import from_document, to_document, to_summary
 from runtime.jobs.moves import JobMoves, Moved
 from runtime.jobs.overflow import Blobs
 from runtime.jobs.record import ANONYMOUS, JobKey, JobRecord, JobSummary, Status
-from runtime.jobs.store import ANONYMOUS_DAYS, Page, due_shard, read_cursor, write_cursor
-from runtime.jobs.table import BY_DUE, BY_USER, EXPIRY, KEY
+from runtime.jobs.store import ANONYMOUS_DAYS, EXAMINED, Page, due_shard, likeness_key, read_cursor, write_cursor
+from runtime.jobs.table import BY_DUE, BY_LIKENESS, BY_USER, EXPIRY, KEY
 from runtime.jobs.update_expression import update_expression
 
 if TYPE_CHECKING:
@@ -68,16 +68,31 @@ class DynamoJobStore(JobMoves):
             return None
         return overflow.get_request(from_attributes(item), self._blobs)
 
-    def list_by_user(self, tenant: str, user_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
+    def list_by_user(
+        self,
+        tenant: str,
+        user_id: str,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        status: Status | None = None,
+    ) -> Page:
         after = read_cursor(cursor) if cursor else None
         jobs: list[JobSummary] = []
+        examined = 0
         for user_key in self._user_keys(tenant, user_id, after):
-            for job in self._listed(tenant, user_key, after, limit - len(jobs)):
-                jobs.append(job)
-                if len(jobs) == limit:
+            for job in self._listed(tenant, user_key, after, limit - len(jobs) if status is None else EXAMINED // 4):
+                examined += 1
+                if status is None or job.status is status:
+                    jobs.append(job)
+                if len(jobs) == limit or (status is not None and examined == EXAMINED):
                     return Page(jobs=tuple(jobs), cursor=write_cursor(job.created_at, job.job_id))
             after = None
         return Page(jobs=tuple(jobs), cursor=None)
+
+    def list_alike(self, tenant: str, engine: str, likeness: str, *, limit: int = 50) -> Sequence[JobSummary]:
+        items, _ = self._query(BY_LIKENESS, "likeness_key", f"{tenant}#{engine}#{likeness}", None, limit)
+        return [to_summary(from_attributes(item)) for item in items]
 
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
         with self._translated("Query"):
@@ -119,6 +134,9 @@ class DynamoJobStore(JobMoves):
 
     def _write(self, before: JobRecord | None, after: JobRecord, request: str | None) -> None:
         document = overflow.put_details(to_document(after), self._blobs)
+        alike = likeness_key(after) if before and not before.status.is_terminal else None
+        if alike is not None:
+            document = {**document, "likeness_key": alike}
         if before is None:
             self._put(after.key, document, request)
         else:
@@ -178,20 +196,23 @@ class DynamoJobStore(JobMoves):
         """The jobs of one partition that have not expired, newest first, from behind `after` on."""
         start = _place(tenant, user_key, after) if after and _is_in(user_key, after) else None
         while True:
-            items, start = self._query(user_key, start, limit)
+            items, start = self._query(BY_USER, "user_key", user_key, start, limit)
             yield from (to_summary(from_attributes(item)) for item in items)
             if start is None:
                 return
 
-    def _query(self, user_key: str, start: Item | None, limit: int) -> tuple[Sequence[Item], Item | None]:
+    def _query(
+        self, index: str, attribute: str, value: str, start: Item | None, limit: int
+    ) -> tuple[Sequence[Item], Item | None]:
+        """Jobs of one partition of an index that have not expired, last first, and where the rest begins."""
         resumed: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
         with self._translated("Query"):
             answer = self._client().query(
                 TableName=self._table,
-                IndexName=BY_USER,
-                KeyConditionExpression="user_key = :user",
+                IndexName=index,
+                KeyConditionExpression=f"{attribute} = :value",
                 FilterExpression=f"attribute_not_exists({EXPIRY}) OR {EXPIRY} > :now",
-                ExpressionAttributeValues=to_attributes({":user": user_key, ":now": self._clock.wall()}),
+                ExpressionAttributeValues=to_attributes({":value": value, ":now": self._clock.wall()}),
                 ScanIndexForward=False,
                 Limit=limit,
                 **resumed,

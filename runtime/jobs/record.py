@@ -151,7 +151,10 @@ class JobFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a job ended: a terminal status, and what its holder says of it."""
+    """How a job ended: a terminal status, and what its holder says of it.
+
+    Jobs of the same `likeness` (`graph.likeness`) take about as long as each other.
+    """
 
     status: Status
     engine: str | None = None
@@ -161,6 +164,7 @@ class Outcome:
     timings_ms: Timings | None = None
     cached_nodes: tuple[str, ...] = ()
     seed_used: Mapping[str, int] = field(default_factory=dict)
+    likeness: str | None = None
     warnings: tuple[str, ...] = ()
 
     @classmethod

@@ -15,8 +15,8 @@ from runtime.errors import StateUnavailable
 from runtime.jobs import transitions
 from runtime.jobs.codec import from_document, to_document, to_summary
 from runtime.jobs.moves import JobMoves, Moved
-from runtime.jobs.record import JobKey, JobRecord, Status
-from runtime.jobs.store import Page, due_shard, read_cursor, write_cursor
+from runtime.jobs.record import JobKey, JobRecord, JobSummary, Status
+from runtime.jobs.store import Page, due_shard, likeness_key, read_cursor, write_cursor
 
 BUSY_TIMEOUT_S = 10.0
 """How long a call waits for other processes' writes before it gives up."""
@@ -41,22 +41,36 @@ _MIGRATIONS = (
     CREATE INDEX jobs_by_due ON jobs (due_shard, due_at) WHERE due_at IS NOT NULL;
     CREATE INDEX jobs_by_expiry ON jobs (expires_at) WHERE expires_at IS NOT NULL;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN likeness TEXT;
+    ALTER TABLE jobs ADD COLUMN finished_at TEXT;
+    CREATE INDEX jobs_by_likeness ON jobs (likeness, finished_at) WHERE likeness IS NOT NULL;
+    """,
 )
 """Each takes a file from the version that is its place to the next; never changed once released, only added to."""
 
 _READ = "SELECT record FROM jobs WHERE tenant = ? AND job_id = ?"
 _INSERT = """
-    INSERT INTO jobs (due_at, expires_at, record, tenant, job_id, user_id, created_at, due_shard, request)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO jobs (due_at, expires_at, likeness, finished_at, record, tenant, job_id, user_id, created_at,
+        due_shard, request)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_UPDATE = "UPDATE jobs SET due_at = ?, expires_at = ?, record = ? WHERE tenant = ? AND job_id = ?"
+_UPDATE = """
+    UPDATE jobs SET due_at = ?, expires_at = ?, likeness = ?, finished_at = ?, record = ?
+    WHERE tenant = ? AND job_id = ?
+"""
 _KEEP_REQUEST = "UPDATE jobs SET request = ? WHERE tenant = ? AND job_id = ?"
 _FORGET = "DELETE FROM jobs WHERE expires_at <= ?"
 _REQUEST = "SELECT request FROM jobs WHERE tenant = ? AND job_id = ? AND (expires_at IS NULL OR expires_at > ?)"
 _LIST = """
     SELECT record FROM jobs
     WHERE tenant = ? AND user_id = ? AND (created_at, job_id) < (?, ?) AND (expires_at IS NULL OR expires_at > ?)
+        AND (? IS NULL OR json_extract(record, '$.status') = ?)
     ORDER BY created_at DESC, job_id DESC LIMIT ?
+"""
+_ALIKE = """
+    SELECT record FROM jobs WHERE likeness = ? AND (expires_at IS NULL OR expires_at > ?)
+    ORDER BY finished_at DESC LIMIT ?
 """
 _DUE = "SELECT tenant, job_id FROM jobs WHERE due_shard = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
 _LEAVE_DUE = "UPDATE jobs SET due_at = NULL WHERE tenant = ? AND job_id = ? AND expires_at <= ?"
@@ -96,13 +110,28 @@ class SqliteJobStore(JobMoves):
             row = connection.execute(_REQUEST, (tenant, job_id, self._clock.wall())).fetchone()
         return row[0] if row else None
 
-    def list_by_user(self, tenant: str, user_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
+    def list_by_user(
+        self,
+        tenant: str,
+        user_id: str,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        status: Status | None = None,
+    ) -> Page:
         after = read_cursor(cursor) if cursor else _AFTER_ALL
+        of_status = status.value if status else None
+        values = (tenant, user_id, *after, self._clock.wall(), of_status, of_status, limit + 1)
         with self._connection() as connection:
-            rows = connection.execute(_LIST, (tenant, user_id, *after, self._clock.wall(), limit + 1)).fetchall()
+            rows = connection.execute(_LIST, values).fetchall()
         jobs = tuple(to_summary(json.loads(row[0])) for row in rows[:limit])
         more = len(rows) > limit
         return Page(jobs=jobs, cursor=write_cursor(jobs[-1].created_at, jobs[-1].job_id) if more else None)
+
+    def list_alike(self, tenant: str, engine: str, likeness: str, *, limit: int = 50) -> Sequence[JobSummary]:
+        values = (f"{tenant}#{engine}#{likeness}", self._clock.wall(), limit)
+        with self._connection() as connection:
+            return [to_summary(json.loads(row[0])) for row in connection.execute(_ALIKE, values)]
 
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
         with self._connection() as connection:
@@ -151,7 +180,7 @@ class SqliteJobStore(JobMoves):
 
 
 def _columns(record: JobRecord) -> tuple[Any, ...]:
-    return record.due_at, record.expires_at, _encode(to_document(record))
+    return record.due_at, record.expires_at, likeness_key(record), record.finished_at, _encode(to_document(record))
 
 
 def _open(path: Path) -> sqlite3.Connection:

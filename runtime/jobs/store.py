@@ -11,7 +11,7 @@ from typing import Protocol
 from runtime.clock import epoch_s
 from runtime.errors import InvalidRequest
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import JobError, JobFacts, JobKey, JobRecord, JobSummary, Outcome
+from runtime.jobs.record import JobError, JobFacts, JobKey, JobRecord, JobSummary, Outcome, Status
 from runtime.progress import Progress
 
 DUE_SHARDS = 16
@@ -86,11 +86,23 @@ class JobStore(Protocol):
     def request_of(self, tenant: str, job_id: str) -> str | None:
         """The request that the job was last created, claimed or made pending with; None if there is none."""
 
-    def list_by_user(self, tenant: str, user_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
-        """A user's jobs, newest first. May lag behind the writes by a second.
+    def list_by_user(
+        self,
+        tenant: str,
+        user_id: str,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        status: Status | None = None,
+    ) -> Page:
+        """A user's jobs, newest first, or those of them that are `status`. May lag behind the writes by a second.
 
-        Those of ANONYMOUS are listed for ANONYMOUS_DAYS. Raises InvalidRequest for a cursor that is not a page's.
+        A page of one status comes from at most EXAMINED jobs, so that it may be short, or empty, before the end. Those
+        of ANONYMOUS are listed for ANONYMOUS_DAYS. Raises InvalidRequest for a cursor that is not a page's.
         """
+
+    def list_alike(self, tenant: str, engine: str, likeness: str, *, limit: int = 50) -> Sequence[JobSummary]:
+        """Completed jobs of a likeness on an engine, those that ended last first. May lag by a second."""
 
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
         """Jobs of `shard` (0 to DUE_SHARDS - 1) whose `due_at` has passed, longest overdue first. May lag by 1 s.
@@ -122,6 +134,14 @@ class JobStore(Protocol):
 
 
 ANONYMOUS_DAYS = 31
+EXAMINED = 1_000
+
+
+def likeness_key(record: JobRecord) -> str | None:
+    """What a completed job is found by among those like it; None for any other."""
+    if record.status is not Status.COMPLETED or record.likeness is None or record.engine is None:
+        return None
+    return f"{record.tenant}#{record.engine}#{record.likeness}"
 
 
 def due_shard(key: JobKey) -> int:

@@ -50,7 +50,7 @@ def settle(
     """The webhook that `held` holds is done with, or due again at `retry_at`; no change if it is no longer held so."""
 
     def move(record: JobRecord | None) -> JobRecord | None:
-        if record is None or record.created_at != held.created_at or record.webhooks_due != held.webhooks_due:
+        if record is None or not record.webhooks_due or not _is_held_so(record, held):
             return record
         first, *others = record.webhooks_due
         if failure is None:
@@ -60,6 +60,10 @@ def settle(
         return _with_webhooks(record, (replace(first, due_at=retry_at, tries=first.tries + 1), *others))
 
     return move
+
+
+def _is_held_so(record: JobRecord, held: JobRecord) -> bool:
+    return record.created_at == held.created_at and record.webhooks_due == held.webhooks_due
 
 
 def _with_webhooks(record: JobRecord, webhooks: Sequence[DueWebhook]) -> JobRecord:

@@ -17,9 +17,9 @@ from runtime.clock import ManualClock
 from runtime.errors import StateUnavailable
 from runtime.jobs.dynamodb import DynamoJobStore
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import ANONYMOUS, JobError, JobFacts, JobRecord, Outcome, Status, Timings
+from runtime.jobs.record import ANONYMOUS, JobError, JobFacts, JobRecord, Outcome, Status, Timings, WebhookTarget
 from runtime.jobs.store import JobStore
-from runtime.jobs.table import EXPIRY, TABLE, create_table, expire_items
+from runtime.jobs.table import BY_LIKENESS, EXPIRY, TABLE, add_indexes, create_table, expire_items
 
 
 def claimed(store: JobStore, facts: JobFacts) -> Claim:
@@ -292,3 +292,26 @@ def test_the_table_deletes_what_has_expired(moto_access: Any, open_moto: object)
 def test_a_heartbeat_touches_no_attribute_of_the_users_index() -> None:
     by_user = TABLE["GlobalSecondaryIndexes"][0]["Projection"]["NonKeyAttributes"]
     assert not {"due_at", "lease_expires_at", "progress", "revision"} & set(by_user)
+
+
+def test_a_table_of_an_earlier_release_gets_the_index_that_it_lacks(moto_access: Any, open_moto: object) -> None:
+    client = moto_access.session.client("dynamodb")
+    first = [index for index in TABLE["GlobalSecondaryIndexes"] if index["IndexName"] != BY_LIKENESS]
+    known = [
+        each for each in TABLE["AttributeDefinitions"] if each["AttributeName"] not in ("likeness_key", "finished_at")
+    ]
+    client.create_table(
+        TableName="jobs-of-before", **{**TABLE, "GlobalSecondaryIndexes": first, "AttributeDefinitions": known}
+    )
+    assert add_indexes(client, "jobs-of-before") == [BY_LIKENESS]
+    assert add_indexes(client, "jobs-of-before") == []
+
+
+def test_what_is_told_of_a_job_leaves_its_likeness_alone(
+    store: DynamoJobStore, facts: JobFacts, completed: Outcome, calls: Counter[str]
+) -> None:
+    webhook = WebhookTarget(url="https://a.example", events=("completed",))
+    ended = store.finish(claimed(store, replace(facts, webhook=webhook)), replace(completed, likeness="f" * 32))
+    store.settle_webhook(ended)
+    assert calls == {"PutItem": 1, "UpdateItem": 2}
+    assert item_of(store, facts)["likeness_key"] == {"S": f"acme#native#{'f' * 32}"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sqlite3
 import threading
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from runtime.clock import ManualClock
+from runtime.clock import ManualClock, utc_text
 from runtime.errors import StateUnavailable
+from runtime.jobs import sqlite as sqlite_module
+from runtime.jobs.codec import to_document
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import JobFacts, Outcome, Status
+from runtime.jobs.record import JobFacts, JobRecord, Outcome, Status
 from runtime.jobs.sqlite import SqliteJobStore
 
 
@@ -126,4 +129,23 @@ def test_a_full_disk_is_one_failed_call_and_the_store_serves_on(tmp_path: Path, 
     with store._connection() as connection:
         connection.execute("PRAGMA max_page_count = 1000000")
     assert isinstance(store.claim(facts, worker_id="worker-a"), Claim)
+    store.close()
+
+
+def test_a_file_of_the_first_release_is_brought_up_to_date(tmp_path: Path, facts: JobFacts) -> None:
+    path = tmp_path / "jobs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(sqlite_module._MIGRATIONS[0])
+        record = json.dumps(to_document(JobRecord(**vars(facts), status=Status.PENDING, created_at=utc_text(0))))
+        row = (*facts.key, facts.user_id, utc_text(0), 0, record)
+        connection.execute(
+            "INSERT INTO jobs (tenant, job_id, user_id, created_at, due_shard, record) VALUES (?, ?, ?, ?, ?, ?)", row
+        )
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    store = SqliteJobStore(path)
+    claim = store.claim(facts, worker_id="worker-a")
+    assert isinstance(claim, Claim)
+    store.finish(claim, Outcome(status=Status.COMPLETED, engine="native", likeness="f"))
+    assert [job.job_id for job in store.list_alike(facts.tenant, "native", "f")] == [facts.job_id]
     store.close()

@@ -82,6 +82,8 @@ def test_who_asked_for_another_event_is_not_told(store: JobStore, facts: JobFact
     only_failed = replace(facts, webhook=replace(TARGET, events=("failed", "progress")))
     record = store.finish(claimed(store, only_failed), completed)
     assert (record.webhooks_due, record.due_at) == ((), None)
+    store.settle_webhook(record)
+    assert stored(store, facts) == record
 
 
 def test_who_wrote_the_end_has_the_webhook_first(
