@@ -73,3 +73,9 @@ def test_the_lambda_function_answers_the_figures() -> None:
     assert handler.handle({"source": "aws.events"}, None)["requeued"] == 1
     assert handler.handle({"source": "aws.events"}, None)["requeued"] == 0
     handler._sweeper.cache_clear()
+
+
+def test_the_lambda_function_needs_no_torch() -> None:
+    script = "import sys, handlers.sweeper; print(sorted({'torch', 'numpy', 'PIL', 'safetensors'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -20,6 +20,7 @@ from runtime.jobs.leases import Claim
 from runtime.jobs.record import ANONYMOUS, JobError, JobFacts, JobRecord, Outcome, Status, Timings, WebhookTarget
 from runtime.jobs.store import JobStore
 from runtime.jobs.table import BY_LIKENESS, EXPIRY, TABLE, add_indexes, create_table, expire_items
+from runtime.sweeper import Sweeper
 
 
 def claimed(store: JobStore, facts: JobFacts) -> Claim:
@@ -315,3 +316,22 @@ def test_what_is_told_of_a_job_leaves_its_likeness_alone(
     store.settle_webhook(ended)
     assert calls == {"PutItem": 1, "UpdateItem": 2}
     assert item_of(store, facts)["likeness_key"] == {"S": f"acme#native#{'f' * 32}"}
+
+
+def test_a_sweep_with_nothing_to_do_costs_sixteen_queries(
+    store: DynamoJobStore, facts: JobFacts, calls: Counter[str], clock: ManualClock
+) -> None:
+    claimed(store, facts)
+    calls.clear()
+    Sweeper(jobs=store, clock=clock).sweep()
+    assert calls == {"Query": 16}
+
+
+def test_a_lost_job_costs_a_sweep_a_read_and_a_write(
+    store: DynamoJobStore, facts: JobFacts, calls: Counter[str], clock: ManualClock
+) -> None:
+    claimed(store, facts)
+    calls.clear()
+    clock.advance(100)
+    Sweeper(jobs=store, clock=clock).sweep()
+    assert calls == {"Query": 16, "GetItem": 1, "UpdateItem": 1}
