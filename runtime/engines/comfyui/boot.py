@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +33,7 @@ class Comfy:
         self.folders = folders
         self.thread = thread
         self.packages = NodePackages()
+        self.load_ms = 0.0
         self.phases_ms: dict[str, float] = {}
         self.arguments: Any = None
         self.listener: Any = lambda event, data: None
@@ -68,7 +69,8 @@ class Comfy:
                 self.module("cuda_malloc")
             importlib.import_module("torch")
         with self.phase("core nodes"):
-            for name in ("comfy.utils", "execution", "nodes"):
+            internals.hook_loading(self.module("comfy.utils"), self._read_tensors)
+            for name in ("execution", "nodes"):
                 self.module(name)
             _move_last(str(self.path / "comfy"))
         with self.phase("server"):
@@ -99,6 +101,17 @@ class Comfy:
         threading.Thread(target=loop.run_forever, name="comfyui-loop", daemon=True).start()
         self.server = internals.quiet_server(self.module("server"), loop, self._hear)
         self.server.last_prompt_id = ""
+
+    def _read_tensors(self, path: Path, device: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """The tensors and the metadata of a safetensors file, and the time that it took added to `load_ms`."""
+        import torch
+
+        from runtime.models.reader import read_tensors
+
+        started = time.perf_counter()
+        read = read_tensors(path, device=torch.device("cpu") if device is None else torch.device(device))
+        self.load_ms += (time.perf_counter() - started) * 1000
+        return read.tensors, read.metadata
 
     def _hear(self, event: Any, data: Any) -> None:
         self.listener(event, data)

@@ -166,6 +166,7 @@ class ComfyEngine:
     def _execute(self, report: CheckReport, run: Run) -> Execution:
         comfy = self._booted()
         self._job = job = ComfyJob(report, run, comfy.folders.jobs)
+        loaded_ms = comfy.load_ms
         try:
             with comfy.folders.of(run.files, report.graph):
                 try:
@@ -177,7 +178,7 @@ class ComfyEngine:
                     self._run_once(comfy, job, report)
         finally:
             self._job = None
-        return job.execution()
+        return job.execution(load_ms=comfy.load_ms - loaded_ms)
 
     def _run_once(self, comfy: Comfy, job: ComfyJob, report: CheckReport) -> None:
         job.run.flag.check()

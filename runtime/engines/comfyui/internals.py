@@ -198,6 +198,22 @@ def forget_objects(executor: Any) -> None:
     executor.caches.objects.subcaches.clear()
 
 
+def hook_loading(utils: Any, read: Callable[[Path, Any], tuple[dict[str, Any], Mapping[str, str]]]) -> None:
+    """Have `read(path, device)`, which gives tensors and metadata, load the safetensors files that ComfyUI loads."""
+    original = utils.load_torch_file
+
+    def load_torch_file(
+        ckpt: Any, safe_load: bool = False, device: Any = None, return_metadata: bool = False, **others: Any
+    ) -> Any:
+        if not str(ckpt).lower().endswith((".safetensors", ".sft")):
+            further = {"return_metadata": True} if return_metadata else {}
+            return original(ckpt, safe_load=safe_load, device=device, **further, **others)
+        tensors, metadata = read(Path(ckpt), device)
+        return (tensors, dict(metadata)) if return_metadata else tensors
+
+    utils.load_torch_file = load_torch_file
+
+
 def quieten_progress_state(execution: Any) -> None:
     """Leave out the message on every node's state that goes out with every change: its cost grows with the square."""
     if not hasattr(execution, "WebUIProgressHandler"):

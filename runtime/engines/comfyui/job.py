@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,11 +15,10 @@ from runtime.engines.native.faults import fault
 from runtime.engines.native.job import sha256_of
 from runtime.engines.protocol import Execution, Run
 from runtime.errors import NodeFailed, ServerlessError
+from runtime.file_names import split_annotation
 from runtime.graph.check import CheckReport
 from runtime.graph.walk import walk
 from runtime.progress import Progress
-
-_log = logging.getLogger(__name__)
 
 
 class ComfyJob:
@@ -85,8 +84,8 @@ class ComfyJob:
         if self._error is not None:
             raise self._error
 
-    def execution(self) -> Execution:
-        return Execution(cached_nodes=self._cached, node_ms=self._node_ms, load_ms=0.0)
+    def execution(self, *, load_ms: float) -> Execution:
+        return Execution(cached_nodes=self._cached, node_ms=self._node_ms, load_ms=load_ms)
 
     # What the cache keys ask.
 
@@ -102,10 +101,8 @@ class ComfyJob:
         return {}
 
     def _input_file(self, value: str) -> Path | None:
-        if not 0 < len(value) <= 1024 or "\0" in value or "\n" in value:
-            return None
-        path = self._folders / "input" / value.partition(" [")[0]
-        return path if path.is_file() else None
+        path = self._folders / "input" / split_annotation(value)[0]
+        return path if os.path.isfile(path) else None  # which takes a whole prompt for no file, and says so quietly
 
     def shown_as(self, node_id: str) -> str:
         """The node of the client's own graph that `node_id`, which may come of an expansion, stands for."""
