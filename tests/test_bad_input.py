@@ -137,7 +137,7 @@ MODELS = {
     "truncated": bad("model_corrupt", sampled("truncated.safetensors"), "truncated.safetensors", "(truncated)"),
     "cut to bytes": bad("model_corrupt", sampled("stub.safetensors"), "stub.safetensors", "has 5 bytes"),
     "appended to": bad("model_corrupt", sampled("padded.safetensors"), "padded.safetensors", "was appended"),
-    "foreign": bad("model_corrupt", sampled("foreign.safetensors"), "foreign.safetensors", "a Flux or Hunyuan"),
+    "foreign": bad("graph_rejected", sampled("foreign.safetensors"), "foreign.safetensors", "a Flux or Hunyuan"),
     "web page": bad("model_corrupt", sampled("page.safetensors"), "page.safetensors", "a web page"),
     "text": bad("model_corrupt", sampled("text.ckpt"), "text.ckpt", "not a whole PyTorch file"),
     "pickle": bad("model_unsafe", sampled("pickle.safetensors"), "pickle.safetensors", "a Python pickle"),

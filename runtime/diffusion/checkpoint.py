@@ -94,6 +94,23 @@ def load_vae(
         return _autoencoder(file, prefix, device, dtype or default_dtype(device))
 
 
+def check_checkpoint(shapes: Shapes) -> None:
+    """Pass if a checkpoint whose tensors have these names and shapes is of a family that runs here.
+
+    Raises ModelCorrupt, which says what it looks like.
+    """
+    layout = detect(shapes)
+    if layout.family in (Family.SDXL, Family.SDXL_INPAINT):
+        _marked_prediction(shapes)
+
+
+def check_vae(shapes: Shapes) -> None:
+    """The same of an autoencoder's file."""
+    prefix = VAE_PREFIX if any(name.startswith(VAE_PREFIX) for name in shapes) else ""
+    names = original_names(name.removeprefix(prefix) for name in shapes if name.startswith(prefix))
+    kl_spec({name: shapes[prefix + own] for name, own in names.items() if name.startswith(_VAE_PARTS)})
+
+
 def default_dtype(device: torch.device) -> torch.dtype:
     """What UNet and text encoders run in where nothing else is asked for."""
     return torch.float32 if device.type == "cpu" else torch.float16

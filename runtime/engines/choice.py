@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 from runtime.engines.protocol import Engine, EngineFactory
-from runtime.errors import InvalidRequest
+from runtime.errors import GraphRejected, InvalidRequest
 from runtime.graph.workflow import Graph
+
+_MOST_NAMED = 5
 
 
 class Engines:
@@ -20,17 +22,33 @@ class Engines:
     def choose(self, graph: Graph, wish: str | None) -> Engine:
         """The engine that the request, else the deployment, asks for.
 
-        `auto` is native where it has every node of the graph, else comfyui where the deployment has it; without it
-        native, whose check names what is missing.
+        `auto` is native where it can run the whole graph: it has every node, and the family of every model that a node
+        names. Else it is comfyui where the deployment has it. Without it, raises GraphRejected for a model of another
+        family; for another node class the answer is native, whose check names every one with its place.
         """
-        return self.choose_for({node.class_type for node in graph.nodes.values()}, wish)
+        name = wish or self._default
+        return self._choose(graph) if name == "auto" else self.get(name)
 
     def choose_for(self, class_types: Set[str], wish: str | None) -> Engine:
-        """The engine for a graph of nodes of these types, by the rules of `choose`."""
+        """The engine for a graph of nodes of these types, whatever models it names."""
         name = wish or self._default
         if name == "auto":
             name = "native" if self._native_has_all(class_types) or "comfyui" not in self._factories else "comfyui"
         return self.get(name)
+
+    def _choose(self, graph: Graph) -> Engine:
+        native = self.get("native")
+        lacks = native.lacks(graph)
+        if not lacks:
+            return native
+        if "comfyui" in self._factories:
+            return self.get("comfyui")
+        if any(not native.knows(node.class_type) for node in graph.nodes.values()):
+            return native
+        raise GraphRejected(
+            f"the native engine lacks {'; '.join(lacks[:_MOST_NAMED])}, and this deployment has no ComfyUI beside it "
+            "(COMFYUI_PATH)"
+        )
 
     def get(self, name: str) -> Engine:
         """The engine of that name. Raises InvalidRequest for one that this deployment does not have."""

@@ -119,6 +119,9 @@ class Engine(Protocol):
 
     def knows(self, class_type: str) -> bool: ...
 
+    def lacks(self, graph: Graph) -> Sequence[str]:
+        """What the graph needs that the engine will never have, one line each; what its check finds is not among it."""
+
     def check(self, graph: Graph, files: JobFiles) -> CheckReport: ...
 
     def execute(self, report: CheckReport, run: Run) -> Execution: ...

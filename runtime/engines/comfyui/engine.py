@@ -76,6 +76,10 @@ class ComfyEngine:
     def knows(self, class_type: str) -> bool:
         return self._on_thread(lambda: class_type in self._classes)
 
+    def lacks(self, graph: Graph) -> Sequence[str]:
+        """Nothing: what it does not have, its own check names."""
+        return ()
+
     def health(self) -> Mapping[str, Any]:
         """The release, how long each phase of the boot took, and the node packages that did not load, with reasons."""
         comfy = self._comfy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runtime.engines.limits import GraphLimits
@@ -11,6 +11,7 @@ from runtime.engines.native.check_files import CheckFiles
 from runtime.engines.native.executor import Executor
 from runtime.engines.native.job import Job, fingerprint
 from runtime.engines.native.keys import NodeKeys
+from runtime.engines.native.lacks import Lacks
 from runtime.engines.native.registry import NodeRegistry
 from runtime.engines.protocol import Execution, JobFiles, Run
 from runtime.errors import GraphRejected
@@ -38,10 +39,15 @@ class NativeEngine:
         self._types = NodeRegistry(classes)
         self._limits = limits
         self._cache = cache
+        self._lacks = Lacks(self._types, models)
 
     def knows(self, class_type: str) -> bool:
         """Whether a node class of that name is here."""
         return self._types.get(class_type) is not None
+
+    def lacks(self, graph: Graph) -> Sequence[str]:
+        """The node classes and model families of the graph that are not here, one line each."""
+        return self._lacks.of(graph)
 
     def object_info(self) -> Mapping[str, Any]:
         """The node types in ComfyUI's object_info form, model combos with the names on the volume."""
