@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from runtime.engines.comfyui import internals
+from runtime.engines.comfyui.device import decide_anew, limit_memory, take_device
 from runtime.engines.comfyui.folders import ComfyFolders
 from runtime.engines.comfyui.packages import NodePackages
 from runtime.engines.comfyui.placement import Placement
@@ -50,7 +51,9 @@ class Comfy:
         self.phases_ms[name] = round((time.perf_counter() - started) * 1000, 1)
 
     def prepare(self, placement: Placement, custom_nodes: Sequence[Path], arguments: Sequence[str]) -> None:
-        """Import everything and initialise every node, touching no device that `placement` leaves out."""
+        """Import everything and initialise every node, touching no device where `placement` is deferred."""
+        with self.phase("torch"):
+            importlib.import_module("torch")
         with self.phase("arguments"):
             if str(self.path) not in sys.path:
                 sys.path.append(str(self.path))
@@ -64,11 +67,9 @@ class Comfy:
         with self.phase("pre-start scripts"):
             for folder in custom_nodes:
                 self._run_prestart_scripts(folder)
-        with self.phase("torch"):
-            if "torch" not in sys.modules and placement.wants_gpu:
-                self.module("cuda_malloc")
-            importlib.import_module("torch")
         with self.phase("core nodes"):
+            if not placement.is_deferred:
+                take_device(placement)
             internals.hook_loading(self.module("comfy.utils"), self._read_tensors)
             for name in ("execution", "nodes"):
                 self.module(name)
@@ -77,6 +78,14 @@ class Comfy:
             self._start_server()
         with self.phase("extra and custom nodes"):
             self._init_nodes()
+
+    def attach(self, placement: Placement) -> None:
+        """Take the device of `placement`, which `prepare` left open if it was deferred there."""
+        management = self.module("comfy.model_management")
+        with self.phase("device"):
+            if self.arguments.cpu:
+                decide_anew(self.arguments, management, placement)
+            limit_memory(management, placement)
 
     def _folders(self, custom_nodes: Sequence[Path]) -> None:
         folder_paths = self.module("folder_paths")

@@ -60,10 +60,11 @@ class ComfyEngine:
         self._comfy: Comfy | None = None
         self._job: ComfyJob | None = None
         self._cache: ResultCache | None = None
+        self._is_attached = False
 
     def prepare(self) -> None:
         """Import ComfyUI and its nodes without touching a device: what a memory snapshot may hold."""
-        self._on_thread(lambda: self._boot(deferred=True))
+        self._on_thread(lambda: self._comfy or self._boot(deferred=True))
 
     def attach(self) -> None:
         """Take the device that the settings name: what `prepare` left open is decided now."""
@@ -90,7 +91,7 @@ class ComfyEngine:
             "booted": True,
             "release": comfy.release,
             "phases_ms": dict(comfy.phases_ms),
-            "nodes": len(self._classes),
+            "nodes": len(comfy.module("nodes").NODE_CLASS_MAPPINGS),
             "failed_packages": {package.name: package.failure for package in comfy.packages.failed},
         }
 
@@ -123,7 +124,7 @@ class ComfyEngine:
         return classes
 
     def _booted(self) -> Comfy:
-        return self._comfy or self._boot(deferred=False)
+        return self._comfy if self._comfy is not None and self._is_attached else self._attach()
 
     def _boot(self, *, deferred: bool) -> Comfy:
         options = self._options
@@ -135,8 +136,15 @@ class ComfyEngine:
         self._comfy = comfy
         return comfy
 
-    def _attach(self) -> None:
-        self._booted()
+    def _attach(self) -> Comfy:
+        comfy = self._comfy or self._boot(deferred=False)
+        if self._is_attached:
+            return comfy
+        comfy.attach(self._options.placement)
+        internals.hook_interruption(comfy.module("comfy.model_management"), self._look)
+        self._result_cache().clear()
+        self._is_attached = True
+        return comfy
 
     def _object_info(self) -> Mapping[str, Any]:
         answer = self._thread.settle(internals.object_info(self._booted().server))
@@ -145,17 +153,15 @@ class ComfyEngine:
 
     def _hook(self, comfy: Comfy) -> None:
         """Put our ears and hands where ComfyUI has room for them."""
-        execution, management = comfy.module("execution"), comfy.module("comfy.model_management")
+        execution, nodes = comfy.module("execution"), comfy.module("nodes")
         comfy.listener = self._hear
         internals.quieten_progress_state(execution)
         internals.hook_progress(comfy.module("comfy.utils"), self._step)
-        internals.hook_interruption(management, self._look)
-        replace_saving(comfy.module("nodes"), self._hand)
+        replace_saving(nodes, self._hand)
         executor = functools.partial(
             internals.new_executor, execution, comfy.server, cache_nodes=self._options.cache_nodes, failed=self._failed
         )
-        classes = comfy.module("nodes").NODE_CLASS_MAPPINGS
-        self._cache = ResultCache(execution, classes, executor, self._options.cache_bytes)
+        self._cache = ResultCache(execution, nodes.NODE_CLASS_MAPPINGS, executor, self._options.cache_bytes)
 
     def _check(self, graph: Graph, files: JobFiles) -> CheckReport:
         comfy = self._booted()

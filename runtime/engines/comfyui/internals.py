@@ -261,6 +261,17 @@ def running_node(server: Any) -> str | None:
     return None if node_id is None else str(node_id)
 
 
+def recompute_import_decisions(management: Any) -> None:
+    """Set what further modules decided from the device while they were imported."""
+    attention: Any = sys.modules.get("comfy.ldm.modules.attention")
+    if attention is None:
+        return
+    if hasattr(attention, "SDP_BATCH_LIMIT"):  # above it, CUDA's kernels fail
+        attention.SDP_BATCH_LIMIT = 2**15 if management.is_nvidia() else 2**31
+    if hasattr(attention, "FORCE_UPCAST_ATTENTION_DTYPE"):
+        attention.FORCE_UPCAST_ATTENTION_DTYPE = management.force_upcast_attention_dtype()
+
+
 def free_memory(management: Any) -> None:
     """Unload every model and give cached memory back to the device."""
     management.unload_all_models()

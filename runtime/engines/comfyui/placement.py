@@ -30,9 +30,11 @@ class Placement:
         """The same with the device left open, or not."""
         return replace(self, is_deferred=is_deferred)
 
-    @property
-    def wants_gpu(self) -> bool:
-        return self.device != "cpu" and not self.is_deferred
+    def has_gpu(self) -> bool:
+        """Whether the device is a GPU, and torch finds one."""
+        import torch
+
+        return self.device != "cpu" and torch.cuda.is_available()
 
     def arguments(self) -> list[str]:
         """ComfyUI's arguments for this."""
@@ -42,13 +44,7 @@ class Placement:
         if self.is_deferred:
             # ComfyUI picks its attention while it is imported: this is what it picks for an NVIDIA GPU.
             return ["--cpu", "--use-pytorch-cross-attention"]
-        return [] if _has_gpu(self.device) else ["--cpu"]
+        return [] if self.has_gpu() else ["--cpu"]
 
     def _memory(self) -> list[str]:
-        return [] if self.offloads or not _has_gpu(self.device) or self.is_deferred else ["--highvram"]
-
-
-def _has_gpu(device: str) -> bool:
-    import torch
-
-    return device != "cpu" and torch.cuda.is_available()
+        return [] if self.offloads or self.is_deferred or not self.has_gpu() else ["--highvram"]
