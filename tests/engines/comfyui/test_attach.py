@@ -38,10 +38,18 @@ seen = {"before": str(management.get_torch_device()), "vram_state_before": manag
 properties = mock.Mock(total_memory=TOTAL, major=9, minor=0)
 properties.name = "Pretended"
 machine = {
-    "is_available": True, "device_count": 1, "current_device": torch.device("cuda:0"), "set_device": None, "get_device_name": "Pretended",
-    "mem_get_info": (TOTAL, TOTAL), "memory_stats": {"reserved_bytes.all.current": 0, "active_bytes.all.current": 0},
-    "get_device_properties": properties, "get_device_capability": (9, 0), "set_per_process_memory_fraction": None,
-    "is_bf16_supported": True, "get_allocator_backend": "native",
+    "is_available": True,
+    "device_count": 1,
+    "current_device": torch.device("cuda:0"),
+    "set_device": None,
+    "get_device_name": "Pretended",
+    "mem_get_info": (TOTAL, TOTAL),
+    "memory_stats": {"reserved_bytes.all.current": 0, "active_bytes.all.current": 0},
+    "get_device_properties": properties,
+    "get_device_capability": (9, 0),
+    "set_per_process_memory_fraction": None,
+    "is_bf16_supported": True,
+    "get_allocator_backend": "native",
 }
 fakes = {name: mock.Mock(return_value=fact) for name, fact in machine.items()}
 with mock.patch.multiple(torch.cuda, **fakes), mock.patch.object(torch.version, "cuda", "12.8"):
