@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -18,7 +18,7 @@ from runtime.graph.workflow import Graph
 from runtime.models.folders import KINDS, SUFFIXES
 from runtime.models.manifest import Manifest, ManifestModel
 from runtime.models.model_names import ModelName, model_names
-from runtime.models.sync.syncer import Syncer, Transfer, Wanted
+from runtime.models.sync.syncer import Syncer, Transfer, Wanted, Watch
 from runtime.models.sync.users import Users
 from runtime.near_names import near_names
 from runtime.progress import Progress, ProgressSink
@@ -84,7 +84,7 @@ class ModelFetcher:
         needs = [need for need in map(self._need, names) if need is not None]
         with self._users.using([need.wanted.path for need in needs]):
             for need in needs:
-                self._bring(need, flag, on_progress)
+                self._bring(need, flag, _telling(need.named, len(graph), on_progress))
             try:
                 yield _renamed(graph, needs)
             except ModelMissing as exc:
@@ -128,7 +128,7 @@ class ModelFetcher:
         wanted = Wanted(path=f"{KINDS[kind][0]}/{name}", sources=[named.name], most_bytes=self._urls.most_bytes)
         return _Need(named=named, wanted=wanted, name=name, syncer=self._url_syncer)
 
-    def _bring(self, need: _Need, flag: CancelFlag, on_progress: ProgressSink) -> None:
+    def _bring(self, need: _Need, flag: CancelFlag, watch: Watch) -> None:
         flag.check()
         if self._is_there(need) or (need.syncer is self._syncer and not self._enabled):
             return
@@ -138,7 +138,7 @@ class ModelFetcher:
             time.sleep(seconds)
 
         try:
-            need.syncer.fetch(need.wanted, check=flag.check, wait=wait, watch=_telling(need.named, on_progress))
+            need.syncer.fetch(need.wanted, check=flag.check, wait=wait, watch=watch)
         except (ModelMissing, ModelCorrupt, InputRejected) as exc:
             raise _placed(exc, need.named) from exc
 
@@ -175,7 +175,7 @@ def wanted_of(model: ManifestModel) -> Wanted:
     )
 
 
-def _telling(named: ModelName, on_progress: ProgressSink) -> Callable[[Transfer], None]:
+def _telling(named: ModelName, nodes_total: int, on_progress: ProgressSink) -> Watch:
     """A watch that reports a fetch as steps of the node that needs it, a megabyte each."""
     due = 0.0
 
@@ -189,6 +189,7 @@ def _telling(named: ModelName, on_progress: ProgressSink) -> Callable[[Transfer]
             Progress(
                 node_id=named.node_id,
                 class_type=named.class_type,
+                nodes_total=nodes_total,
                 step=transfer.done_bytes // _MEGABYTE,
                 steps=-(-(transfer.total_bytes or 0) // _MEGABYTE),
             )

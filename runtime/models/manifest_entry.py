@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime.errors import InvalidRequest
 from runtime.models.manifest import ManifestModel
-from runtime.models.manifest_file import read_manifest
+from runtime.models.manifest_file import compose, read_manifest
 from runtime.models.manifest_source import Source
 
 _PLAIN = re.compile(r"^[A-Za-z0-9_./][A-Za-z0-9_ ./@:?=&%+-]*$")
@@ -65,9 +65,7 @@ _EMPTY = (-1, -1)
 
 def _place(text: str) -> tuple[int, int] | None:
     """The last line of the last model, counted from 0, and the indent of its dash; None where there is no list."""
-    from ruamel.yaml import YAML
-
-    root = YAML(typ="rt").compose(text)
+    root = compose(text)
     pairs = root.value if root is not None and isinstance(root.value, list) else []
     models = next((value for key, value in pairs if getattr(key, "value", None) == "models"), None)
     if models is None:

@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from runtime.errors import SettingsInvalid
 from runtime.models.manifest import CustomNode, Manifest, ManifestConflicts, ManifestModel
 from runtime.near_names import near_names
+
+if TYPE_CHECKING:
+    from yaml import Node
 
 Key = tuple[str | int, ...]
 _MOST_SHOWN = 20
@@ -41,22 +44,65 @@ def load_manifest(path: Path) -> Manifest:
 
 def read_manifest(text: str) -> tuple[Manifest | None, Sequence[ManifestProblem]]:
     """The manifest that `text` holds, or None and everything that is wrong in it, in the order of the file."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from yaml import YAMLError
 
     try:
-        tree = YAML(typ="rt").load(text)
-    except MarkedYAMLError as exc:
-        mark = exc.problem_mark or exc.context_mark
-        return None, [ManifestProblem(line=(mark.line if mark else 0) + 1, key="", message=_first_line(exc.problem))]
+        data, tree = _parse(text)
     except YAMLError as exc:
-        return None, [ManifestProblem(line=1, key="", message=_first_line(str(exc)))]
+        return None, [_syntax_problem(exc)]
+    if repeated := list(_repeated_keys(tree, (), set())):
+        return None, repeated
     try:
-        return Manifest.model_validate(_plain({} if tree is None else tree)), ()
+        return Manifest.model_validate({} if data is None else data), ()
     except ValidationError as exc:
         errors = [error for error in exc.errors() if error["type"] != "too_short" or not error["input"]]
         found = [problem for error in errors for problem in _problems(error, tree)]
         return None, sorted(found, key=lambda problem: problem.line)
+
+
+def compose(text: str) -> Node | None:
+    """The tree of a YAML document, which knows the place of everything in it; None for an empty one."""
+    return _parse(text)[1]
+
+
+def _parse(text: str) -> tuple[Any, Node | None]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        tree = loader.get_single_node()
+        return (None if tree is None else loader.construct_document(tree)), tree
+    finally:
+        loader.dispose()
+
+
+def _syntax_problem(exc: Exception) -> ManifestProblem:
+    mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
+    message = getattr(exc, "problem", None) or str(exc)
+    return ManifestProblem(line=(mark.line if mark else 0) + 1, key="", message=message.strip().partition("\n")[0])
+
+
+def _repeated_keys(node: Node | None, key: Key, visited: set[int]) -> Iterator[ManifestProblem]:
+    """Keys that stand twice in one place, of which YAML itself would take the last in silence."""
+    if id(node) in visited:  # an alias, which may even lead back to what it stands in
+        return
+    visited.add(id(node))
+    seen: set[object] = set()
+    for name, child, line in _children(node):
+        if name in seen:
+            yield ManifestProblem(line=line, key=_shown((*key, name)), message="stands here a second time")
+        seen.add(name)
+        yield from _repeated_keys(child, (*key, name), visited)
+
+
+def _children(node: Node | None) -> Iterator[tuple[str | int, Node, int]]:
+    """Key or place of everything directly in a node, with its line from 1."""
+    entries = node.value if node is not None and isinstance(node.value, list) else []
+    for place, entry in enumerate(entries):
+        if isinstance(entry, tuple):
+            yield str(entry[0].value), entry[1], entry[0].start_mark.line + 1
+        else:
+            yield place, entry, entry.start_mark.line + 1
 
 
 def _read(path: Path) -> str:
@@ -68,16 +114,7 @@ def _read(path: Path) -> str:
         raise SettingsInvalid(f"MODELS_MANIFEST is {str(path)!r}, which cannot be read: {exc}") from exc
 
 
-def _plain(value: Any) -> Any:
-    """`value` without what the YAML library adds for writing it back."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, str) else value
-
-
-def _problems(error: Any, tree: Any) -> Iterator[ManifestProblem]:
+def _problems(error: Any, tree: Node | None) -> Iterator[ManifestProblem]:
     key: Key = error["loc"]
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, ManifestConflicts):
@@ -128,17 +165,12 @@ def _shown(key: Key) -> str:
     return text
 
 
-def _line(tree: Any, key: Key) -> int:
+def _line(tree: Node | None, key: Key) -> int:
     """The line of the value at `key`, or of the nearest thing around it that the file has."""
-    line = 1
+    line, node = 1, tree
     for part in key:
-        places = getattr(getattr(tree, "lc", None), "data", None) or {}
-        if part not in places:
+        found = next(((child, at) for name, child, at in _children(node) if name == part), None)
+        if found is None:
             break
-        line = places[part][0] + 1
-        tree = tree[part]
+        node, line = found
     return line
-
-
-def _first_line(text: str | None) -> str:
-    return (text or "it is no YAML").strip().partition("\n")[0]
