@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from runtime.cancellation import CancelFlag
-from runtime.errors import InputRejected, ModelCorrupt, ModelMissing, ServerlessError
+from runtime.errors import InputRejected, ModelError, ModelMissing, ModelUnsafe, ServerlessError
 from runtime.fetch.url import WebUrl
 from runtime.graph.workflow import Graph
 from runtime.models.folders import KINDS, SUFFIXES
@@ -78,7 +78,8 @@ class ModelFetcher:
         """The graph with every model under the name of its file, which nobody removes from the volume meanwhile.
 
         A name that neither the manifest nor a URL explains is left for the check to judge. Raises ModelMissing,
-        ModelCorrupt, InputRejected, InputUnreachable or StorageUnavailable naming the node, and what `flag` raises.
+        ModelCorrupt, ModelUnsafe or InputRejected naming the node, InputUnreachable where a later attempt may succeed,
+        StorageUnavailable where the volume has no room, and what `flag` raises.
         """
         names = list(model_names(graph))
         needs = [need for need in map(self._need, names) if need is not None]
@@ -89,6 +90,16 @@ class ModelFetcher:
                 yield _renamed(graph, needs)
             except ModelMissing as exc:
                 raise self._hinted(exc, names) from exc
+
+    @property
+    def manifest(self) -> Manifest:
+        """The models that this deployment takes."""
+        return self._manifest
+
+    def bring(self, model: ManifestModel, flag: CancelFlag) -> None:
+        """Have one of the manifest's models on the volume, as before it is preloaded. Errors as of `ensure`."""
+        if self._enabled and not self._syncer.has(wanted_of(model)):
+            self._syncer.fetch(wanted_of(model), check=flag.check, wait=_waiting(flag))
 
     def close(self) -> None:
         """End the thread that marks what is in use."""
@@ -119,11 +130,9 @@ class ModelFetcher:
             url = WebUrl.parse(named.name)
             if url.host not in self._urls.hosts:
                 allowed = ", ".join(self._urls.hosts) or "no host"
-                raise InputRejected(
-                    f"{url} names a host that no model is fetched from here; MODEL_URL_HOSTS allows {allowed}"
-                )
+                raise ModelMissing(f"{url} is no model of this deployment, whose MODEL_URL_HOSTS allows {allowed}")
             name = f"from_url/{_file_name(named.name, url)}"
-        except InputRejected as exc:
+        except (InputRejected, ModelError) as exc:
             raise _placed(exc, named) from exc
         wanted = Wanted(path=f"{KINDS[kind][0]}/{name}", sources=[named.name], most_bytes=self._urls.most_bytes)
         return _Need(named=named, wanted=wanted, name=name, syncer=self._url_syncer)
@@ -132,14 +141,9 @@ class ModelFetcher:
         flag.check()
         if self._is_there(need) or (need.syncer is self._syncer and not self._enabled):
             return
-
-        def wait(seconds: float) -> None:
-            flag.check()
-            time.sleep(seconds)
-
         try:
-            need.syncer.fetch(need.wanted, check=flag.check, wait=wait, watch=watch)
-        except (ModelMissing, ModelCorrupt, InputRejected) as exc:
+            need.syncer.fetch(need.wanted, check=flag.check, wait=_waiting(flag), watch=watch)
+        except ModelError as exc:
             raise _placed(exc, need.named) from exc
 
     def _is_there(self, need: _Need) -> bool:
@@ -175,6 +179,14 @@ def wanted_of(model: ManifestModel) -> Wanted:
     )
 
 
+def _waiting(flag: CancelFlag) -> Callable[[float], None]:
+    def wait(seconds: float) -> None:
+        flag.check()
+        time.sleep(seconds)
+
+    return wait
+
+
 def _telling(named: ModelName, nodes_total: int, on_progress: ProgressSink) -> Watch:
     """A watch that reports a fetch as steps of the node that needs it, a megabyte each."""
     due = 0.0
@@ -203,7 +215,7 @@ def _file_name(text: str, url: WebUrl) -> str:
     base = PurePosixPath(unquote(url.path)).name
     suffix = PurePosixPath(base).suffix.lower()
     if suffix in SUFFIXES and suffix not in _SAFE_SUFFIXES:
-        raise InputRejected(f"{url} is a {suffix} file, which may hold code; expected .safetensors")
+        raise ModelUnsafe(f"{url} is a {suffix} file, which may hold code; expected .safetensors")
     stem = base[: -len(suffix)] if suffix in _SAFE_SUFFIXES else base
     stem = _FOREIGN.sub("_", stem).strip("._")[:_LONGEST_STEM] or "model"
     return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}_{stem}.safetensors"

@@ -13,7 +13,8 @@ from moody_server import BODY, SHA256, FileServer
 
 from runtime.build import build
 from runtime.cancellation import CancelFlag
-from runtime.errors import Cancelled, InputRejected, ModelCorrupt, ModelMissing, ServerlessError
+from runtime.errors import Cancelled, ModelCorrupt, ModelMissing, ModelUnsafe, ServerlessError
+from runtime.fetch.access import WebAccess
 from runtime.graph.workflow import Graph, parse_workflow
 from runtime.models.fetcher import ModelFetcher, UrlRules
 from runtime.models.manifest import Manifest
@@ -145,9 +146,9 @@ def test_a_url_of_an_allowed_host_becomes_a_file_of_its_own(
 @pytest.mark.parametrize(
     ("path", "hosts", "error", "message"),
     [
-        ("a.safetensors", (), InputRejected, "MODEL_URL_HOSTS allows no host"),
-        ("a.safetensors", ("other",), InputRejected, "MODEL_URL_HOSTS allows other"),
-        ("a.ckpt", ("127.0.0.1",), InputRejected, r"\.ckpt file, which may hold code"),
+        ("a.safetensors", (), ModelMissing, "MODEL_URL_HOSTS allows no host"),
+        ("a.safetensors", ("other",), ModelMissing, "MODEL_URL_HOSTS allows other"),
+        ("a.ckpt", ("127.0.0.1",), ModelUnsafe, r"\.ckpt file, which may hold code"),
     ],
 )
 def test_another_url_is_refused_unasked(
@@ -162,6 +163,28 @@ def test_another_url_is_refused_unasked(
         ensured(make_fetcher(hosts=hosts), graph_of(ckpt_name=f"{server.url}/{path}"))
     assert refused.value.node_id == "4"
     assert server.requests == []
+
+
+def test_a_url_of_an_allowed_host_at_a_private_address_is_refused(
+    make_syncer: Callable[..., Syncer], server: FileServer, volume: Volume
+) -> None:
+    fetcher = ModelFetcher(
+        Manifest(),
+        syncer=make_syncer(),
+        url_syncer=make_syncer(web=WebAccess()),
+        users=Users(volume),
+        urls=UrlRules(hosts=("127.0.0.1",)),
+    )
+    with pytest.raises(ModelMissing, match="not on the public internet"):
+        ensured(fetcher, graph_of(ckpt_name=f"{server.url}/a.safetensors"))
+    fetcher.close()
+    assert server.requests == []
+
+
+def test_a_model_is_brought_without_a_graph(make_fetcher: MakeFetcher, server: FileServer, volume: Volume) -> None:
+    fetcher = make_fetcher(entry(server))
+    fetcher.bring(fetcher.manifest.models[0], CancelFlag())
+    assert volume.size("checkpoints/a.safetensors") == len(BODY)
 
 
 def test_a_url_of_a_file_over_the_limit_is_refused_unread(make_fetcher: MakeFetcher, server: FileServer) -> None:
