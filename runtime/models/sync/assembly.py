@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -54,15 +54,15 @@ def build_url_syncer(settings: Settings, manifest: Manifest) -> Syncer:
     return _syncer(settings, manifest, SourceAccess(web=_web(allow_private=settings.allow_private_urls)))
 
 
-def build_fetcher(settings: Settings, s3: AwsAccess, *, held: Callable[[], Sequence[str]] = tuple) -> ModelFetcher:
-    """What brings the models of a graph onto the volume. `held` as in `Users`."""
+def build_fetcher(settings: Settings, s3: AwsAccess) -> ModelFetcher:
+    """What brings the models of a graph onto the volume."""
     manifest = build_manifest(settings)
     own = manifest.of(settings.deployment)
     return ModelFetcher(
         own,
         syncer=build_syncer(settings, manifest, s3),
         url_syncer=build_url_syncer(settings, manifest),
-        users=Users(Volume(settings.models_path), held=held),
+        users=Users(Volume(settings.models_path)),
         enabled=settings.model_fetch,
         urls=UrlRules(hosts=settings.model_url_hosts, most_bytes=int(settings.max_model_url_gb * 1e9)),
     )

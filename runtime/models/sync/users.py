@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from runtime.models.sync.volume import USE_LEASE_S, Volume
 
@@ -15,12 +17,13 @@ _TOUCH_EVERY_S = USE_LEASE_S / 3
 class Users:
     """Touches the record of every model in use when its use begins, every five minutes of it, and when it ends.
 
-    `held` names what else is in use: the models that are kept in memory and may still be read from their files.
+    In use as well, between jobs, is a model whose file is mapped into this process: on a network volume its pages
+    would be gone with the file.
     """
 
-    def __init__(self, volume: Volume, *, held: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(self, volume: Volume, *, touch_every_s: float = _TOUCH_EVERY_S) -> None:
         self._volume = volume
-        self._held = held
+        self._touch_every_s = touch_every_s
         self._lock = threading.Lock()
         self._used: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
@@ -32,11 +35,7 @@ class Users:
         if not paths:
             yield
             return
-        with self._lock:
-            self._used.update(paths)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._touch_all, name="model-use", daemon=True)
-                self._thread.start()
+        self._begin(paths)
         self._touch(paths)
         try:
             yield
@@ -52,12 +51,30 @@ class Users:
         if self._thread is not None:
             self._thread.join()
 
+    def _begin(self, paths: Sequence[str]) -> None:
+        with self._lock:
+            self._used.update(paths)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._touch_all, name="model-use", daemon=True)
+                self._thread.start()
+
     def _touch_all(self) -> None:
-        while not self._ended.wait(_TOUCH_EVERY_S):
+        while not self._ended.wait(self._touch_every_s):
             with self._lock:
                 used = list(self._used)
-            self._touch([*used, *self._held()])
+            self._touch([*used, *mapped_paths(self._volume.root)])
 
     def _touch(self, paths: Sequence[str]) -> None:
         for path in dict.fromkeys(paths):
             self._volume.touch(path)
+
+
+def mapped_paths(root: Path) -> list[str]:
+    """The files below `root` that are mapped into this process, as paths below it; none where nothing tells."""
+    prefix = f"{os.path.realpath(root)}/"
+    try:
+        maps = Path("/proc/self/maps").read_text(errors="surrogateescape")
+    except OSError:
+        return []
+    files = {line.split(maxsplit=5)[5] for line in maps.splitlines() if prefix in line}
+    return sorted(file.removeprefix(prefix) for file in files if file.startswith(prefix))
