@@ -169,7 +169,7 @@ class Settings(BaseModel):
     cancel_grace_s: float = _from(
         "CANCEL_GRACE_S",
         default=30,
-        help="seconds that a cancelled job has to stop before the process ends",
+        help="seconds that a job has to stop before its end is recorded and the process ends",
         gt=0,
         allow_inf_nan=False,
     )
