@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runtime.artifacts.delivery import Delivered, Delivery, Place
 from runtime.artifacts.kept import Kept
 from runtime.cancellation import CancelFlag
+from runtime.clock import epoch_s
 from runtime.errors import ServerlessError, StorageUnavailable
 from runtime.fetch.uploads import UploadAccess
 from runtime.graph.incoming import Incoming, read_incoming
@@ -18,7 +19,7 @@ from runtime.graph.overrides import apply_overrides, seeds_of
 from runtime.graph.workflow import Graph, parse_workflow
 from runtime.inputs import fetch_inputs
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import Outcome, Status, StoredOutput, Timings
+from runtime.jobs.record import JobRecord, Outcome, Status, StoredOutput, Timings
 from runtime.progress import ProgressSink
 from runtime.request import JobRequest
 from runtime.workspace import Workspace
@@ -67,6 +68,7 @@ class Attempt:
         self._tenant = claim.record.tenant
         self._kept_name = f"{self._tenant}.{claim.record.request_sha256}"
         self._is_kept = False
+        self._queue_ms = _queue_ms(claim.record)
         self._parts = parts
         self._flag = flag
         self._watch = Stopwatch()
@@ -206,6 +208,7 @@ class Attempt:
     def _timings(self, node_ms: Mapping[str, float], load_ms: float) -> Timings:
         parts = self._watch.parts
         return Timings(
+            queue=self._queue_ms,
             resolve=round(parts.get("resolve", 0.0), 3),
             load=round(load_ms, 3),
             execute=round(max(0.0, parts.get("execute", 0.0) - load_ms), 3),
@@ -213,6 +216,13 @@ class Attempt:
             total=round(self._watch.total(), 3),
             nodes={id: round(ms, 3) for id, ms in node_ms.items()},
         )
+
+
+def _queue_ms(record: JobRecord) -> float:
+    """How long the job was there before this attempt began."""
+    if record.started_at is None or record.started_at == record.created_at:
+        return 0.0
+    return round((epoch_s(record.started_at) - epoch_s(record.created_at)) * 1000, 3)
 
 
 def _stored(delivered: Delivered) -> StoredOutput:

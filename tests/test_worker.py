@@ -205,6 +205,17 @@ def test_its_time_is_told_in_parts(run: Run) -> None:
     assert timings.resolve + timings.load + timings.execute + timings.deliver <= timings.total + 0.01
 
 
+def test_the_time_that_a_job_waited_is_told(home: Home) -> None:
+    clock = ManualClock()
+    worker, jobs = home.worker(clock), home.jobs(clock)
+    request, _ = JobRequest.parse({"workflow": GRAPH, "job_id": "a"})
+    jobs.create(facts(request), dispatch_by=clock.wall() + 600)
+    clock.advance(2.5)
+    assert worker.run(request).timings_ms.queue == 2500
+    worker.close()
+    jobs.close()
+
+
 def test_its_progress_is_told_as_it_goes(run: Run, home: Home) -> None:
     run()
     assert [(p.node_id, p.nodes_done, p.nodes_total) for p in home.progress] == [("1", 0, 2), ("2", 1, 2)]
