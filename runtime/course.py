@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runtime.attempt import Attempt, Finished
 from runtime.cancellation import CancelFlag
-from runtime.errors import HandedBack, Internal, LeaseLost, ServerlessError, StateUnavailable
+from runtime.errors import Cancelled, HandedBack, Internal, LeaseLost, ServerlessError, StateUnavailable
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
 from runtime.jobs.record import JobError, JobFacts, JobRecord, Status
 from runtime.progress import Progress, ProgressSink
@@ -52,6 +52,8 @@ class Course:
         stopped = self._flag.reason
         if isinstance(stopped, HandedBack):  # before it began: the job stays as it is
             return self._waiting(stopped, 0.0)
+        if isinstance(stopped, Cancelled) and (withdrawn := self._withdraw()) is not None:
+            return self._recorded(withdrawn)
         try:
             claim = self._parts.jobs.claim(self._facts, worker_id=self._parts.worker_id)
         except StateUnavailable as exc:
@@ -62,6 +64,13 @@ class Course:
         if isinstance(claim, JobRecord):
             return self._standing(claim)
         return self._run_claimed(claim)
+
+    def _withdraw(self) -> JobRecord | None:
+        """The job as its cancel left it, where it waits or runs elsewhere; None where it was never begun."""
+        jobs, key = self._parts.jobs, self._facts.key
+        found = jobs.get(*key)
+        is_same = found is not None and found.request_sha256 == self._facts.request_sha256
+        return jobs.request_cancel(*key) if is_same else None
 
     def _apply_spool(self) -> None:
         """Now that the store answers: the ends that it has not heard of."""

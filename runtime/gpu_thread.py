@@ -109,7 +109,20 @@ class GpuThread:
             if result.retry_after_s is None or self._is_stopping:
                 return result
             looked_at_in_s = result.retry_after_s if result.status == "pending" else min(result.retry_after_s, LOOK_S)
-            await asyncio.sleep(looked_at_in_s)
+            try:
+                await asyncio.sleep(looked_at_in_s)
+            except asyncio.CancelledError:
+                await self._withdraw(request, dispatch)
+                raise
+
+    async def _withdraw(self, request: JobRequest | RequestReference, dispatch: Dispatch | None) -> None:
+        """Cancel a job that waits for its next attempt or runs elsewhere, unless it is this worker that is to stop."""
+        if self._is_stopping:
+            return
+        flag = CancelFlag()
+        flag.set()
+        job = self.submit(request, cancel=flag, dispatch=dispatch, requeue="here")
+        await self._until_left(asyncio.wrap_future(job))
 
     async def _attempt(
         self, request: JobRequest | RequestReference, relay: ProgressSink, dispatch: Dispatch | None

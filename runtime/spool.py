@@ -78,9 +78,12 @@ def apply_one(jobs: JobStore, artifacts: ArtifactStore, key: str) -> bool:
     data = artifacts.get(key)
     if data is None:  # another process was faster
         return True
-    spooled = json.loads(data)
-    record, ended = from_document(spooled["record"]), from_document(spooled["ended"])
-    outcome = Outcome(**{field.name: getattr(ended, field.name) for field in fields(Outcome)})
+    try:
+        record, outcome = _read(data)
+    except (ValueError, KeyError, TypeError) as exc:
+        _log.error("%s in the spool is no end of a job and was dropped: %r", key, exc)
+        artifacts.delete(key)
+        return True
     try:
         jobs.finish(Claim(record=record, lease_ends=0.0), outcome)
     except LeaseLost as exc:
@@ -111,6 +114,13 @@ def _finish_requeued(jobs: JobStore, record: JobRecord, outcome: Outcome) -> boo
     if isinstance(claim, Claim):
         jobs.finish(claim, outcome)
     return False
+
+
+def _read(data: bytes) -> tuple[JobRecord, Outcome]:
+    spooled = json.loads(data)
+    ended = from_document(spooled["ended"])
+    outcome = Outcome(**{field.name: getattr(ended, field.name) for field in fields(Outcome)})
+    return from_document(spooled["record"]), outcome
 
 
 def _spooled(record: JobRecord, outcome: Outcome) -> bytes:

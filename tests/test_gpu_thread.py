@@ -210,6 +210,31 @@ def test_a_job_that_is_to_come_again_does() -> None:
         assert asyncio.run(gpu.run(lambda *_: answers.pop(0))).value == 3
 
 
+@pytest.mark.parametrize("stops", [False, True], ids=["cancelled", "the worker stops"])
+def test_a_job_cancelled_between_two_attempts_is_withdrawn_unless_the_worker_stops(stops: bool) -> None:
+    reasons: list[Any] = []
+    waits = threading.Event()
+
+    def job(cancel: CancelFlag, on_progress: ProgressSink) -> Answer:
+        reasons.append(cancel.reason)
+        waits.set()
+        return Answer(None, "pending", 100.0)
+
+    async def scenario() -> None:
+        task = asyncio.create_task(gpu.run(job))
+        await asyncio.to_thread(waits.wait, WAIT_S)
+        await asyncio.sleep(0.05)
+        if stops:
+            gpu.hand_back()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with opened() as gpu:
+        asyncio.run(scenario())
+    assert [type(reason) for reason in reasons] == ([type(None)] if stops else [type(None), Cancelled])
+
+
 def test_every_job_is_handed_back_at_once_and_none_begins_any_more() -> None:
     entered = threading.Event()
 

@@ -153,3 +153,10 @@ def test_a_job_that_was_requeued_meanwhile_ends_by_its_spooled_end(
     assert record(jobs).attempt + record(jobs).handbacks == record(jobs).fencing_token == 2
     spool.apply()
     assert keys(bucket) == []
+
+
+def test_what_is_no_end_is_dropped_and_holds_up_no_other(spool: Spool, jobs: Any, bucket: Any, claim: Claim) -> None:
+    bucket.put("spool/t/a/1.json", b"{", "application/json")
+    spool.keep(claim, DONE)
+    assert apply_spooled(jobs, bucket) == 2
+    assert outcome_of(record(jobs)) == DONE

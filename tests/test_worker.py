@@ -335,6 +335,17 @@ def test_a_job_cancelled_before_it_began_runs_nothing(run: Run, home: Home) -> N
     assert home.progress == []
 
 
+def test_a_job_cancelled_while_it_waits_for_its_next_attempt_is_cancelled_in_the_store(
+    worker: Worker, home: Home
+) -> None:
+    request, _ = JobRequest.parse({"workflow": AWAY, "job_id": "a"})
+    assert worker.run(request, requeue="here").status == "pending"
+    flag = CancelFlag()
+    flag.set()
+    assert worker.run(request, cancel=flag, requeue="here").status == "cancelled"
+    assert home.record("a").status is Status.CANCELLED
+
+
 def test_a_job_past_its_time_is_timed_out(run: Run, home: Home) -> None:
     result = run(FOREVER, timeout_s=0.05, job_id="a")
     assert (result.status, code(result)) == ("timed_out", "timed_out")

@@ -61,10 +61,9 @@ class KeptOutputs:
 
     def find(self, name: str) -> Kept | None:
         """What is kept under `name`, if all of it is still there. Raises StorageUnavailable where nobody can tell."""
-        manifest = self._disk.get(f"{name}/{_MANIFEST}")
-        if manifest is None:
+        kept = self._manifest(name)
+        if kept is None:
             return None
-        kept = _read(manifest)
         if all(self._stat(name, place, output) for place, output in enumerate(kept.outputs)):
             return kept
         self.forget(name)
@@ -78,15 +77,23 @@ class KeptOutputs:
     def forget(self, name: str) -> None:
         """Give the room back, in the store too."""
         try:
-            manifest = self._disk.get(f"{name}/{_MANIFEST}")
+            kept = self._manifest(name)
             mine = [artifact.key for artifact in self._disk.list(f"{name}/")]
-            for place, output in enumerate(_read(manifest).outputs if manifest else ()):
+            for place, output in enumerate(kept.outputs if kept else ()):
                 if f"{name}/{place}" not in mine:
                     self._store.delete(output.key)
             for key in mine:
                 self._disk.delete(key)
         except StorageUnavailable as exc:  # an orphan, which the sweeper removes
             _log.warning("%s", exc.message)
+
+    def _manifest(self, name: str) -> Kept | None:
+        try:
+            manifest = self._disk.get(f"{name}/{_MANIFEST}")
+            return None if manifest is None else _read(manifest)
+        except (StorageUnavailable, ValueError, KeyError, TypeError) as exc:  # a disk of our own that lost it
+            _log.warning("kept outputs cannot be read: %s", exc)
+            return None
 
     def _stat(self, name: str, place: int, output: Delivered) -> bool:
         found = self._disk.stat(f"{name}/{place}") or self._store.stat(output.key)

@@ -86,3 +86,9 @@ def test_a_full_disk_keeps_nothing(tmp_path: Path, store: FolderArtifactStore, c
     (tmp_path / "file").touch()
     full = FolderArtifactStore(tmp_path / "file" / "kept", base_url="http://unused.invalid")
     assert not KeptOutputs(full, store, clock).keep("r", kept(output("a.png", b"1234")))
+
+
+def test_what_cannot_be_read_any_more_is_not_kept(outputs: KeptOutputs, disk: FolderArtifactStore) -> None:
+    outputs.keep("r", kept(output("a.png", b"1234")))
+    disk.put("r/outputs.json", b"{", "application/json")
+    assert outputs.find("r") is None
