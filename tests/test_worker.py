@@ -506,8 +506,15 @@ def test_a_picture_carries_the_editors_workflow_and_runs_again(run: Run) -> None
     (image,) = run(editors(), output={"delivery": "base64"}).to_wire()["images"]
     with Image.open(io.BytesIO(base64.b64decode(image["data"]))) as picture:
         assert json.loads(picture.info["workflow"]) == editors()
-    again = run(f"data:image/png;base64,{image['data']}", overrides={"4.width": 32})
-    assert again.outputs[0].width == 32
+    again = run(
+        f"data:image/png;base64,{image['data']}",
+        overrides={"4.width": 32},
+        output={"delivery": "base64"},
+        job_id="again",
+    )
+    (output,) = again.outputs
+    with Image.open(io.BytesIO(base64.b64decode(output.data or ""))) as picture:
+        assert (picture.width, json.loads(picture.info["workflow"])) == (32, editors())
 
 
 def test_a_node_that_no_engine_has_is_named_before_anything_runs(run: Run) -> None:

@@ -20,7 +20,7 @@ from runtime.commands.progress_line import ProgressLine
 from runtime.commands.report import report_lines
 from runtime.errors import InvalidRequest, ServerlessError, SettingsInvalid, StorageUnavailable
 from runtime.gpu_thread import GpuThread
-from runtime.graph.embedded import is_media, workflow_in
+from runtime.graph.embedded import Carried, is_media, workflow_in
 from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.settings import Settings
@@ -125,7 +125,13 @@ class _Session:
             print(f"{path.name}: not started", file=sys.stderr)
             return None
         try:
-            request = JobRequest(workflow=_read(path), overrides=self._overrides, timeout_s=_LONGEST_S)
+            carried = _read(path)
+            request = JobRequest(
+                workflow=dict(carried.workflow),
+                overrides=self._overrides,
+                timeout_s=_LONGEST_S,
+                extra_pnginfo={"workflow": carried.editors} if carried.editors else {},
+            )
         except InvalidRequest as exc:
             from runtime.results import failed_result
 
@@ -180,7 +186,7 @@ def _wait(job: Future[JobResult], timeout_s: float) -> JobResult | None:
         return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Carried:
     try:
         data = path.read_bytes()
     except FileNotFoundError as exc:
@@ -188,14 +194,14 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise InvalidRequest(f"{path} cannot be read: {exc}") from exc
     if is_media(data):
-        return dict(workflow_in(data, str(path)))
+        return workflow_in(data, str(path))
     try:
         workflow = json.loads(data.decode())
     except (ValueError, RecursionError) as exc:
         raise InvalidRequest(f"{path} is not a workflow, nor a picture that carries one: {exc}") from exc
     if not isinstance(workflow, dict):
         raise InvalidRequest(f"{path} holds no JSON object; expected a workflow")
-    return _unwrapped(workflow)
+    return Carried(workflow=_unwrapped(workflow))
 
 
 def _unwrapped(body: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from runtime.errors import InvalidRequest
@@ -27,7 +28,15 @@ def is_media(data: bytes) -> bool:
     return _reader_of(data) is not None
 
 
-def workflow_in(data: bytes, what: str) -> Mapping[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What a file carries: the workflow to run, and the editor's where that is another."""
+
+    workflow: Mapping[str, Any]
+    editors: Mapping[str, Any] | None = None
+
+
+def workflow_in(data: bytes, what: str) -> Carried:
     """The workflow in the file `data`: what was sent to ComfyUI (`prompt`), else the editor's (`workflow`).
 
     Raises InvalidRequest, calling the file `what`, where it holds neither or is of no kind that could.
@@ -39,10 +48,13 @@ def workflow_in(data: bytes, what: str) -> Mapping[str, Any]:
         texts = dict(_first_of_each(reader(data)))
     except (ValueError, struct.error, zlib.error, OSError, SyntaxError, RecursionError) as exc:
         raise InvalidRequest(f"{what} is damaged: {str(exc)[:200]}") from exc
-    for name in _IN_ORDER:
-        workflow = _parsed(texts.get(name))
-        if isinstance(workflow, dict) and workflow:
-            return workflow
+    sent, editors = (
+        each if isinstance(each, dict) and each else None for each in map(_parsed, map(texts.get, _IN_ORDER))
+    )
+    if sent is not None:
+        return Carried(workflow=sent, editors=editors)
+    if editors is not None:
+        return Carried(workflow=editors)
     raise InvalidRequest(f"{what} carries no workflow; expected the fields that ComfyUI writes, prompt or workflow")
 
 
@@ -53,7 +65,8 @@ def _reader_of(data: bytes) -> Callable[[bytes], Texts] | None:
         return _webp_texts
     if data[:4] == _GLB:
         return _glb_texts
-    return _latent_texts if data[8:9] == b"{" and len(data) >= 16 else None
+    is_latent = data[8:9] == b"{" and struct.unpack_from("<Q", data)[0] <= len(data) - 8  # of JSON, this number is huge
+    return _latent_texts if is_latent else None
 
 
 def _first_of_each(texts: Texts) -> Texts:

@@ -25,7 +25,7 @@ TypesFor = Callable[[Set[str]], Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Incoming:
-    """`workflow` in API format, as far as it is a workflow at all; `editors` where it came in the editor's format."""
+    """`workflow` in API format, as far as it is a workflow at all; `editors` is the editor's where it came with one."""
 
     workflow: Any
     editors: Mapping[str, Any] | None = None
@@ -42,10 +42,10 @@ def read_incoming(given: Mapping[str, Any] | str, types_for: TypesFor, *, seed: 
     The editor's format is converted with the node types of the engine that `types_for` picks; `seed` decides what is
     drawn from `{a|b}` in its prompts. Raises InvalidRequest or GraphRejected naming what is wrong.
     """
-    workflow = _from_text(given) if isinstance(given, str) else given
+    workflow, editors = _from_text(given) if isinstance(given, str) else (given, None)
     if not is_ui_format(workflow):
         _refuse_many(workflow, max_nodes)
-        return Incoming(workflow=workflow)
+        return Incoming(workflow=workflow, editors=editors)
     _refuse_many(workflow["nodes"], max_nodes)
     document = read_document(workflow)
     object_info = types_for(types_named(document))
@@ -67,9 +67,13 @@ def _drawing(seed: str) -> Choose:
     return choose
 
 
-def _from_text(text: str) -> Any:
+def _from_text(text: str) -> tuple[Any, Mapping[str, Any] | None]:
+    """The workflow in `text`, and the editor's that a picture carries beside it."""
     data = _decoded(text)
-    return read_json(text) if data is None else workflow_in(data, "the workflow's file")
+    if data is None:
+        return read_json(text), None
+    carried = workflow_in(data, "the workflow's file")
+    return carried.workflow, carried.editors
 
 
 def _decoded(text: str) -> bytes | None:

@@ -30,7 +30,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 class Request:
     """What is to be run; checked, and not yet sent."""
 
-    workflow: Mapping[str, Any] = field(repr=False)
+    workflow: Mapping[str, Any] | str = field(repr=False)
     overrides: Mapping[str, Any]
     images: Mapping[str, Image] = field(repr=False)
     options: Mapping[str, Any]

@@ -20,7 +20,7 @@ Act = Callable[[Client, argparse.Namespace], int]
 def submit(words: Sequence[str]) -> int:
     """Send a workflow; with --wait or --save, follow it to its end."""
     parser = _parser("submit", "Send a workflow, and print the job's id.")
-    parser.add_argument("workflow", help="the workflow's file, in ComfyUI's API format")
+    parser.add_argument("workflow", help="the workflow's file, or a picture that carries it")
     parser.add_argument("--set", action="append", default=[], metavar="NODE.INPUT=VALUE", help="another value")
     parser.add_argument("--seed", type=int, help="every seed of the workflow")
     parser.add_argument("--image", action="append", default=[], metavar="NAME=FILE", help="a file for the graph")

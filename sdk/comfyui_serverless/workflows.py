@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import json
 from collections.abc import Iterable, Mapping
@@ -13,32 +14,45 @@ from comfyui_serverless.errors import ClientError
 Workflow = str | Path | Mapping[str, Any]
 
 
-def read_workflow(workflow: Workflow) -> Mapping[str, Any]:
-    """The workflow as an object: one that is given, or that of a JSON file (ComfyUI: Workflow > Export (API)).
+def read_workflow(workflow: Workflow) -> Mapping[str, Any] | str:
+    """The workflow as it is sent: an object that is given, or that of a JSON file, in API format or the editor's.
 
-    Raises ClientError for a file that cannot be read or holds no workflow.
+    A picture that carries its workflow goes as a data: URL; the deployment finds the workflow in it. Raises ClientError
+    for a file that cannot be read or holds no workflow.
     """
     if isinstance(workflow, Mapping):
         return workflow
     path = Path(workflow)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        kind = _picture_type(text)
+        if kind is not None:
+            return f"data:{kind};base64,{base64.b64encode(text).decode()}"
+        data = json.loads(text.decode())
     except OSError as exc:
         raise ClientError(f"{path} cannot be read: {exc.strerror or exc}") from exc
     except ValueError as exc:
-        raise ClientError(f"{path} is no JSON: {exc}") from exc
+        raise ClientError(f"{path} is no JSON, nor a PNG or WebP picture: {exc}") from exc
     if not isinstance(data, dict):
         raise ClientError(f"{path} holds a {type(data).__name__}; expected a workflow, an object of nodes")
     return data
 
 
-def check_overrides(workflow: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
+def _picture_type(data: bytes) -> str | None:
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "image/png"
+    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+
+
+def check_overrides(workflow: Mapping[str, Any] | str, overrides: Mapping[str, Any]) -> None:
     """Pass if each key names a value of the workflow, as the deployment will understand it.
 
     A key is `NODE.input`, NODE being a node's id, title or class_type, or an input's name alone; `seed` is every seed.
-    Only the API format is looked at: in the UI format nodes have their names from the deployment. Raises ClientError
-    with the near names.
+    Only the API format is looked at: in the UI format nodes have their names from the deployment, as in a picture's.
+    Raises ClientError with the near names.
     """
+    if isinstance(workflow, str):
+        return
     nodes = {
         id: node
         for id, node in workflow.items()

@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from runtime.errors import InvalidRequest
-from runtime.graph.embedded import is_media, workflow_in
+from runtime.graph.embedded import Carried, is_media, workflow_in
 
 SENT = {"1": {"class_type": "EmptyImage", "inputs": {"width": 8}}}
 EDITORS = {"nodes": [], "links": [], "version": 0.4}
@@ -76,20 +76,21 @@ def glb() -> bytes:
     ids=["png", "packed png", "animated png", "webp", "latent", "glb"],
 )
 def test_what_was_sent_is_found(data: bytes) -> None:
-    assert workflow_in(data, "it") == SENT
+    assert workflow_in(data, "it").workflow == SENT
 
 
 def test_an_international_text_is_read_in_full() -> None:
-    assert workflow_in(packed_png("iTXt"), "it")["2"] == "Ünïcode"
+    assert workflow_in(packed_png("iTXt"), "it").workflow["2"] == "Ünïcode"
 
 
 def test_what_was_sent_goes_before_the_editors_workflow() -> None:
-    assert workflow_in(png(workflow=json.dumps(EDITORS), prompt=json.dumps(SENT)), "it") == SENT
+    both = png(workflow=json.dumps(EDITORS), prompt=json.dumps(SENT))
+    assert workflow_in(both, "it") == Carried(workflow=SENT, editors=EDITORS)
 
 
 @pytest.mark.parametrize("prompt", ["", "not JSON", "[]", "{}"])
 def test_the_editors_workflow_is_taken_where_nothing_else_is_usable(prompt: str) -> None:
-    assert workflow_in(png(prompt=prompt, workflow=json.dumps(EDITORS)), "it") == EDITORS
+    assert workflow_in(png(prompt=prompt, workflow=json.dumps(EDITORS)), "it") == Carried(workflow=EDITORS)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +102,18 @@ def test_the_editors_workflow_is_taken_where_nothing_else_is_usable(prompt: str)
         (b"RIFF\0\0\0\0WEBPnothing", "a.png is damaged"),
         (b"glTF" + b"\0" * 8, "a.png is damaged"),
         (struct.pack("<Q", 5) + b"{brok" + b"\0" * 8, "a.png is damaged"),
+        (struct.pack("<Q", 99) + b"{short", "a.png is no PNG"),
     ],
-    ids=["png", "webp", "jpeg", "damaged webp", "damaged glb", "damaged latent"],
+    ids=["png", "webp", "jpeg", "damaged webp", "damaged glb", "damaged latent", "cut latent"],
 )
 def test_a_file_without_a_workflow_is_refused_by_its_name(data: bytes, words: str) -> None:
     with pytest.raises(InvalidRequest, match=words):
         workflow_in(data, "a.png")
+
+
+@pytest.mark.parametrize("text", ['{"100": {"class_type": "A"}}', "{}", ""])
+def test_json_is_no_file_that_carries_a_workflow(text: str) -> None:
+    assert not is_media(text.encode())
 
 
 def test_a_packed_text_is_not_unpacked_without_a_bound() -> None:

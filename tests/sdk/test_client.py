@@ -62,6 +62,14 @@ def test_a_workflow_becomes_a_saved_picture(client: Client, workflow: dict[str, 
     assert result.images[0].pil().getpixel((0, 0)) == Image.open(path).getpixel((0, 0)) == (0, 255, 0)
 
 
+def test_a_picture_runs_again_as_the_workflow_that_made_it(
+    desk: Client, workflow: dict[str, Any], tmp_path: Path
+) -> None:
+    path = desk.run(workflow, {"The Colour.color": 0x00FF00}).images[0].save(tmp_path)
+    again = desk.run(path, {"The Colour.width": 24})
+    assert again.images[0].pil().width == 24
+
+
 def test_a_workflow_is_read_from_its_file(client: Client, workflow: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "portrait.json"
     path.write_text(json.dumps(workflow))
