@@ -36,9 +36,12 @@ if TYPE_CHECKING:
     from runtime.engines.comfyui.engine import ComfyEngine
     from runtime.engines.native.engine import NativeEngine
     from runtime.engines.protocol import EngineFactory
+    from runtime.gpu_thread import GpuThread
     from runtime.jobs.store import JobStore
     from runtime.models.held import Limits
     from runtime.models.store import ModelStore
+    from runtime.queue.consumer import Consumer
+    from runtime.queue.sqs import SqsQueues
 
 _UPLOAD_THREADS = 4
 _INPUT_READ_TIMEOUT_S = 15.0
@@ -100,6 +103,31 @@ def build_sweeper(settings: Settings, *, clock: Clock | None = None) -> Sweeper:
     artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)
     return Sweeper(jobs=jobs, clock=clock, artifacts=artifacts, courier=_courier(settings, jobs, artifacts, clock))
+
+
+def build_queues(settings: Settings) -> SqsQueues:
+    """The queues that the settings name. Raises SettingsInvalid where they name none."""
+    from runtime.queue.sqs import SqsQueues
+
+    normal = settings.sqs_queue_url
+    if normal is None:
+        raise SettingsInvalid("SQS_QUEUE_URL is not set; expected the queue that jobs wait in")
+    _require_boto3(settings)
+    return SqsQueues(
+        {"high": settings.sqs_high_queue_url or normal, "normal": normal, "low": settings.sqs_low_queue_url or normal},
+        dead_letter_url=settings.sqs_dead_letter_url,
+        access=AwsAccess(region=settings.aws_region, endpoint_url=settings.sqs_endpoint_url),
+    )
+
+
+def build_consumer(settings: Settings, gpu: GpuThread, *, clock: Clock | None = None) -> Consumer:
+    """What takes jobs from the queues of the settings to `gpu`. Raises SettingsInvalid where a queue is not named."""
+    from runtime.queue.consumer import Consumer
+
+    queues = build_queues(settings)
+    if settings.sqs_dead_letter_url is None:
+        raise SettingsInvalid("SQS_DEAD_LETTER_URL is not set; expected the queue for messages that are no requests")
+    return Consumer(queues, gpu, tenant=settings.tenant, clock=clock or SystemClock())
 
 
 def build_engines(settings: Settings) -> Engines:
@@ -251,9 +279,12 @@ def _s3_access(settings: Settings) -> S3Access | None:
 
 
 def _require_boto3(settings: Settings) -> None:
-    named = [
-        name for name, value in (("S3_BUCKET", settings.bucket), ("DYNAMODB_TABLE", settings.dynamodb_table)) if value
-    ]
+    parts = {
+        "S3_BUCKET": settings.bucket,
+        "DYNAMODB_TABLE": settings.dynamodb_table,
+        "SQS_QUEUE_URL": settings.sqs_queue_url,
+    }
+    named = [name for name, value in parts.items() if value]
     if named and find_spec("boto3") is None:
         raise SettingsInvalid(f"{' and '.join(named)} needs boto3, which is not installed: pip install -e '.[aws]'")
 

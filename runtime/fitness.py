@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from runtime.clock import Clock
     from runtime.settings import Settings
     from runtime.worker import Worker
 
@@ -22,7 +23,13 @@ class UnfitDevice(RuntimeError):
     """The device cannot be trusted with jobs; the worker must not take any."""
 
 
-def fit_worker(settings: Settings, *, delivery: str | None = None, result_limit_bytes: int | None = None) -> Worker:
+def fit_worker(
+    settings: Settings,
+    *,
+    delivery: str | None = None,
+    result_limit_bytes: int | None = None,
+    clock: Clock | None = None,
+) -> Worker:
     """A worker that is ready for its first job, on a device that was checked before anything was loaded to it.
 
     Raises UnfitDevice.
@@ -31,7 +38,7 @@ def fit_worker(settings: Settings, *, delivery: str | None = None, result_limit_
 
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     check_device(settings.device)
-    worker = build(settings, delivery=delivery, result_limit_bytes=result_limit_bytes)
+    worker = build(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock)
     worker.prepare()
     return worker
 

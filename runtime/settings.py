@@ -205,8 +205,21 @@ class Settings(BaseModel):
         default=None,
         help="the table for accounts, keys, rate limits; without it, SQLite",
     )
+    sqs_queue_url: str | None = _from(
+        "SQS_QUEUE_URL", default=None, help="the queue of the SQS worker's jobs; of those with priority normal"
+    )
+    sqs_high_queue_url: str | None = _from(
+        "SQS_QUEUE_URL_HIGH", default=None, help="the queue of jobs with priority high; by default the same"
+    )
+    sqs_low_queue_url: str | None = _from(
+        "SQS_QUEUE_URL_LOW", default=None, help="the queue of jobs with priority low; by default the same"
+    )
+    sqs_dead_letter_url: str | None = _from(
+        "SQS_DEAD_LETTER_URL", default=None, help="the queue of messages that are no requests, or failed for good"
+    )
+    sqs_endpoint_url: str | None = _from("SQS_ENDPOINT_URL", default=None, help="another address of SQS, as in tests")
     aws_region: str | None = _from(
-        "AWS_REGION", "AWS_DEFAULT_REGION", default=None, help="the region of bucket and table"
+        "AWS_REGION", "AWS_DEFAULT_REGION", default=None, help="the region of bucket, table and queues"
     )
 
     webhook_secret: SecretStr | None = _from(

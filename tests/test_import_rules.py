@@ -28,7 +28,9 @@ FETCHERS_AND_STORES = (
     "documents/dynamodb",
     "models/sync/s3",
     "jobs/dynamodb",
+    "queue/sqs",
     "jobs/table",
+    "queue/sqs",
 )
 
 
@@ -120,6 +122,7 @@ def test_no_top_level_name_of_ours_is_one_of_comfyuis() -> None:
         "runtime.build",
         "runtime.commands.run",
         "runtime.gpu_thread",
+        "handlers.sqs_worker",
         "comfyui_serverless.command",
         "comfyui_serverless.client",
     ],
