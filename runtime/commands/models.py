@@ -104,7 +104,7 @@ class _Session:
         return build_syncer(self.settings, manifest, bucket_access(self.settings, self.settings.bucket))
 
     def fetch(self, syncer: Syncer, wanted: Wanted, view: TransferView) -> bool:
-        return syncer.fetch(wanted, check=self.flag.check, wait=self._wait, watch=view.watch)
+        return syncer.fetch(wanted, check=self.flag.check, wait=self.wait, watch=view.watch)
 
     @contextmanager
     def interruptible(self) -> Iterator[TransferView]:
@@ -115,7 +115,8 @@ class _Session:
         finally:
             signal.signal(signal.SIGINT, previous)
 
-    def _wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
+        """Wait, and raise Cancelled after Ctrl-C."""
         self.flag.check()
         time.sleep(seconds)
 
@@ -218,7 +219,7 @@ def _rm(session: _Session, arguments: argparse.Namespace) -> int:
         if not arguments.force and (path in pinned or in_use):
             why = "is pinned" if path in pinned else "was in use within the last 15 minutes"
             raise InvalidRequest(f"{path} {why}; --force removes it all the same")
-        with volume.lock(path).hold(lambda seconds: session.flag.check()):
+        with volume.lock(path).hold(session.wait):
             freed = volume.size(path) or 0
             volume.remove(path)
         print(f"{path}: removed, {size(freed)}")

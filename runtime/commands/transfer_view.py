@@ -31,9 +31,9 @@ class TransferView(Protocol):
         """Write a line that stays."""
 
 
-def open_view(stream: TextIO) -> TransferView:
+def open_view(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> TransferView:
     """The view that suits `stream`."""
-    return _Bars(stream) if stream.isatty() else _Lines(stream)
+    return _Bars(stream) if stream.isatty() else _Lines(stream, clock)
 
 
 class _Bars:
@@ -85,7 +85,7 @@ class _Bars:
 class _Lines:
     """One line a model every ten seconds, and one when it waits or is whole."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._clock = clock
         self._lock = threading.Lock()

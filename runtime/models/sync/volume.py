@@ -131,13 +131,17 @@ class Volume:
         return sum(status.st_size for file, status in self._files() if file != apart_from)
 
     def free_bytes(self, *, apart_from: Path) -> int:
-        """What the file system has left beyond what the files that are on their way will still take."""
+        """What the file system has left beyond what the files that are on their way will still take.
+
+        It is the one that `apart_from` lies on: a folder of models may be a link to another disk.
+        """
         outstanding = sum(
             max(0, status.st_size - allocated_bytes(status))
             for file, status in self._files()
             if file.name.startswith(".") and file.name.endswith(".part") and file != apart_from
         )
-        return shutil.disk_usage(self.root).free - outstanding
+        there = next(folder for folder in (apart_from.parent, *apart_from.parents, self.root) if folder.exists())
+        return shutil.disk_usage(there).free - outstanding
 
     def leftovers(self) -> Iterator[tuple[str, Path]]:
         """Files that a killed worker may have left half fetched or half removed, each with its model's path."""
