@@ -1,0 +1,92 @@
+"""Puts the manifest's custom nodes into a ComfyUI checkout, while an image is built.
+
+    python -m scripts.image.custom_nodes --manifest models_manifest.yaml --comfyui /opt/comfyui
+
+Each is cloned at its commit. Their requirements are resolved together, in one call of pip that holds PyTorch where it is:
+where two exclude each other, or one wants another PyTorch, pip names both sides and the build fails. The licences that
+were found are listed, since the image hands them on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+
+from runtime.errors import ServerlessError
+from runtime.models.manifest import CustomNode
+from runtime.models.manifest_file import load_manifest
+
+_HELD = ("torch", "numpy", "pillow", "safetensors")
+
+
+class NodesFailed(Exception):
+    """A package of nodes cannot be had or installed; the message names it and says why."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Install them. Answers 1 where one cannot be."""
+    parser = argparse.ArgumentParser(prog="custom_nodes", description="Install the manifest's custom nodes.")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--comfyui", type=Path, required=True)
+    arguments = parser.parse_args(words)
+    try:
+        nodes = load_manifest(arguments.manifest).custom_nodes
+        folders = [clone(node, arguments.comfyui / "custom_nodes") for node in nodes]
+        install(folders)
+    except (NodesFailed, ServerlessError) as exc:
+        print(f"custom nodes: {exc}", file=sys.stderr)
+        return 1
+    for folder in folders:
+        print(f"{folder.name}: {licence(folder)}")
+    return 0
+
+
+def clone(node: CustomNode, below: Path) -> Path:
+    """The node's repository at its commit, in a folder of its name. Raises NodesFailed."""
+    name = node.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
+    folder = below / name
+    if folder.exists():
+        raise NodesFailed(f"{node.url}: there is a {name} already; two repositories of one name cannot stand together")
+    folder.mkdir(parents=True)
+    git = ["git", "-C", str(folder)]
+    for command in (
+        [*git, "init", "-q"],
+        [*git, "fetch", "-q", "--depth", "1", node.url, node.commit],
+        [*git, "checkout", "-q", "--recurse-submodules", "FETCH_HEAD"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise NodesFailed(f"{node.url} at {node.commit}: {done.stderr.strip()[:500]}")
+    return folder
+
+
+def install(folders: Sequence[Path]) -> None:
+    """Install what the packages require, all together. Raises NodesFailed with pip's words."""
+    required = [folder / "requirements.txt" for folder in folders if (folder / "requirements.txt").is_file()]
+    if not required:
+        return
+    files = [word for path in required for word in ("-r", str(path))]
+    held = [f"{found.name}=={found.version}" for found in distributions() if found.name.lower() in _HELD]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", *held, *files], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        names = ", ".join(path.parent.name for path in required)
+        raise NodesFailed(f"the requirements of {names} do not go together:\n{done.stderr.strip()}")
+
+
+def licence(folder: Path) -> str:
+    """The first line of the package's licence, or that there is none."""
+    for path in sorted(folder.iterdir()):
+        if path.name.lower().startswith(("licence", "license", "copying")) and path.is_file():
+            lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+            return next((line.strip() for line in lines if line.strip()), path.name)
+    return "no licence file: its author reserves all rights"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
