@@ -2,9 +2,9 @@
 
     python -m scripts.image.custom_nodes --manifest models_manifest.yaml --comfyui /opt/comfyui
 
-Each is cloned at its commit. Their requirements are resolved together, in one call of pip that holds PyTorch where it is:
-where two exclude each other, or one wants another PyTorch, pip names both sides and the build fails. The licences that
-were found are listed, since the image hands them on.
+Each is cloned at its commit. Their requirements are resolved together, in one call of pip that holds PyTorch where
+it is: where two exclude each other, or one wants another PyTorch, pip names both sides and the build fails. The
+licences that were found are listed, since the image hands them on.
 """
 
 from __future__ import annotations
