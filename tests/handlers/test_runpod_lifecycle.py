@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -129,6 +131,25 @@ def test_a_worker_that_is_told_to_end_hands_its_job_to_another_at_once(
     server.wait_until(lambda local: local.jobs[job_id].status == "COMPLETED")
     ended = record(job_id)
     assert (ended.status, ended.attempt, ended.handbacks) == (Status.COMPLETED, 1, 1)
+
+
+@pytest.mark.slow  # a lease lasts a minute
+@pytest.mark.timeout(240)
+def test_a_job_whose_worker_was_killed_is_taken_over_by_the_one_that_gets_it_again(
+    server: RunPodServer, start_worker: StartWorker, slow: Callable[..., Graph], record: Callable[[str], JobRecord]
+) -> None:
+    job_id = server.submit({"workflow": slow(steps=25, step_s=0.1)})
+    killed = start_worker("killed")
+    server.wait_until(lambda local: bool(local.jobs[job_id].progress))
+    os.killpg(killed.pid, signal.SIGKILL)
+    server.abandon("killed")
+    start_worker("heir", REFRESH_WORKER="true")
+    server.wait_until(lambda local: local.jobs[job_id].takes == 2)
+    assert record(job_id).attempt == 1  # the dead worker's lease is waited for
+    server.wait_until(lambda local: local.jobs[job_id].status == "COMPLETED", timeout_s=150)
+    ended = record(job_id)
+    assert (ended.status, ended.attempt, ended.handbacks, ended.fencing_token) == (Status.COMPLETED, 2, 0, 2)
+    assert [output.key.split("/")[3] for output in ended.outputs] == ["2"]
 
 
 def test_a_job_that_cannot_be_stopped_is_recorded_and_its_worker_ends(
