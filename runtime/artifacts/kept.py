@@ -43,6 +43,7 @@ class KeptOutputs:
         self._store = store
         self._clock = clock
         self._limit_bytes = limit_bytes
+        self._names: set[str] | None = None
 
     def keep(self, name: str, kept: Kept) -> bool:
         """Keep the outputs; False where there is no room for them."""
@@ -57,11 +58,12 @@ class KeptOutputs:
             _log.error("outputs that the store did not take could not be kept: %s", exc.message)
             self.forget(name)
             return False
+        self._known().add(name)
         return True
 
     def find(self, name: str) -> Kept | None:
         """What is kept under `name`, if all of it is still there. Raises StorageUnavailable where nobody can tell."""
-        kept = self._manifest(name)
+        kept = self._manifest(name) if name in self._known() else None
         if kept is None:
             return None
         if all(self._stat(name, place, output) for place, output in enumerate(kept.outputs)):
@@ -76,6 +78,7 @@ class KeptOutputs:
 
     def forget(self, name: str) -> None:
         """Give the room back, in the store too."""
+        self._known().discard(name)
         try:
             kept = self._manifest(name)
             mine = [artifact.key for artifact in self._disk.list(f"{name}/")]
@@ -86,6 +89,16 @@ class KeptOutputs:
                 self._disk.delete(key)
         except StorageUnavailable as exc:  # an orphan, which the sweeper removes
             _log.warning("%s", exc.message)
+
+    def _known(self) -> set[str]:
+        """The names of what is kept; looked up once, as every request pays for it."""
+        if self._names is None:
+            try:
+                self._names = {artifact.key.partition("/")[0] for artifact in self._disk.list("")}
+            except StorageUnavailable as exc:
+                _log.warning("%s", exc.message)
+                self._names = set()
+        return self._names
 
     def _manifest(self, name: str) -> Kept | None:
         try:

@@ -92,3 +92,10 @@ def test_what_cannot_be_read_any_more_is_not_kept(outputs: KeptOutputs, disk: Fo
     outputs.keep("r", kept(output("a.png", b"1234")))
     disk.put("r/outputs.json", b"{", "application/json")
     assert outputs.find("r") is None
+
+
+def test_what_an_earlier_process_kept_is_found(
+    outputs: KeptOutputs, disk: FolderArtifactStore, store: FolderArtifactStore, clock: ManualClock
+) -> None:
+    outputs.keep("r", kept(output("a.png", b"1234")))
+    assert KeptOutputs(disk, store, clock).find("r") == kept(output("a.png", None))
