@@ -61,6 +61,13 @@ class ComfyEngine:
         self._job: ComfyJob | None = None
         self._cache: ResultCache | None = None
         self._is_attached = False
+        self.tap: Callable[[Any, Any], None] | None = None
+        """Where given, hears every event of the executor too."""
+
+    def boot(self) -> Mapping[str, Any]:
+        """Import ComfyUI now, with its device; the health report of that."""
+        self._on_thread(self._booted)
+        return self.health()
 
     def prepare(self) -> None:
         """Import ComfyUI and its nodes without touching a device: what a memory snapshot may hold."""
@@ -217,6 +224,8 @@ class ComfyEngine:
     def _hear(self, event: Any, data: Any) -> None:
         if self._job is not None and threading.current_thread() is self._thread.owner:
             self._job.hear(event, data)
+            if self.tap is not None:
+                self.tap(event, data)
 
     def _step(self, value: float, total: float, preview: Any, node_id: str | None) -> None:
         if self._job is not None:

@@ -6,6 +6,7 @@ checkout against each of the functions below and names the one that broke.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import sys
@@ -149,7 +150,7 @@ def run_prompt(
     executor: Any, prompt: Mapping[str, Any], prompt_id: str, extra_data: Mapping[str, Any], outputs: Sequence[str]
 ) -> Any:
     """Execute a validated prompt; something to wait for where the checkout does that asynchronously."""
-    execute = getattr(executor, "execute_async", executor.execute)
+    execute = executor.execute_async if hasattr(executor, "execute_async") else executor.execute
     return execute(prompt, prompt_id, {**extra_data, "client_id": CLIENT_ID}, outputs)
 
 
@@ -202,6 +203,7 @@ def hook_loading(utils: Any, read: Callable[[Path, Any], tuple[dict[str, Any], M
     """Have `read(path, device)`, which gives tensors and metadata, load the safetensors files that ComfyUI loads."""
     original = utils.load_torch_file
 
+    @functools.wraps(original)
     def load_torch_file(
         ckpt: Any, safe_load: bool = False, device: Any = None, return_metadata: bool = False, **others: Any
     ) -> Any:
@@ -238,6 +240,7 @@ def hook_interruption(management: Any, check: Callable[[], None]) -> None:
     """
     original = management.throw_exception_if_processing_interrupted
 
+    @functools.wraps(original)
     def look() -> None:
         check()
         original()

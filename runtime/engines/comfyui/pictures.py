@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ def replace_saving(nodes: Any, hand: Callable[[], Hand | None]) -> None:
     original = nodes.SaveImage.save_images
     without_disk = (nodes.SaveImage, nodes.PreviewImage)
 
+    @functools.wraps(original)
     def save_images(self: Any, images: Any, filename_prefix: str = "ComfyUI", *args: Any, **kwargs: Any) -> Any:
         taken_by = hand()
         if taken_by is None or type(self) not in without_disk:

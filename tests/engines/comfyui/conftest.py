@@ -23,6 +23,7 @@ from runtime.worker import Worker
 from scripts.parity import stand_ins
 from scripts.parity.case_file import PARITY
 
+STAND_IN = Path(__file__).parent / "stand_in"
 OWN_NODES = Path(__file__).parent / "custom_nodes"
 
 
@@ -33,10 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore"))
 
 
-@pytest.fixture(scope="session", params=[pytest.param("comfyui", marks=pytest.mark.comfyui)])
+@pytest.fixture(scope="session", params=["stand-in", pytest.param("comfyui", marks=pytest.mark.comfyui)])
 def checkout(request: pytest.FixtureRequest) -> Path:
     """The checkout that the tests of this process run on."""
     path = os.environ.get("COMFYUI_PATH")
+    if request.param == "stand-in":
+        if path:
+            pytest.skip("COMFYUI_PATH names a ComfyUI checkout, and a process takes one")
+        return STAND_IN
     if not path:
         pytest.skip("COMFYUI_PATH names no ComfyUI checkout")
     stand_ins.install_absent()
@@ -47,8 +52,9 @@ def checkout(request: pytest.FixtureRequest) -> Path:
 def custom_nodes(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tests' own custom nodes, the checkout's test nodes, and those that know the mini checkpoints."""
     folder = tmp_path_factory.mktemp("custom_nodes")
+    families = [] if checkout == STAND_IN else [PARITY / "comfyui_mini_families"]
     theirs = (checkout / "tests" / "execution" / "testing_nodes").glob("*")
-    for package in [*OWN_NODES.iterdir(), PARITY / "comfyui_mini_families", *theirs]:
+    for package in [*OWN_NODES.iterdir(), *families, *theirs]:
         if package.name != "__pycache__":
             (folder / package.name).symlink_to(package)
     return folder

@@ -33,7 +33,11 @@ FOLDER = CHECKOUT / "tests" / "execution"
 if not (FOLDER / "test_async_nodes.py").is_file():
     pytest.skip("COMFYUI_PATH names no ComfyUI checkout with its tests", allow_module_level=True)
 
-pytestmark = [pytest.mark.comfyui, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.comfyui,
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.parametrize("checkout", ["comfyui"], indirect=True, scope="session"),
+]
 OF_THE_SERVER_ALONE = ("test_partial_execution_", "test_offset_")
 """Tests of what its HTTP server has and a job has not: a choice among outputs, and a history of prompts."""
 

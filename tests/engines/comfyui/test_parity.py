@@ -17,6 +17,11 @@ from scripts.parity.capture import arrays_of
 from scripts.parity.case_file import PARITY, Case, read_cases
 from scripts.parity.compare import differences
 
+pytestmark = [
+    pytest.mark.comfyui,
+    pytest.mark.parametrize("checkout", ["comfyui"], indirect=True, scope="session"),
+]
+
 
 class Sink:
     """Takes the outputs that cases save, and lets them go."""
@@ -28,8 +33,9 @@ class Sink:
         return "file.latent"
 
 
-@pytest.mark.comfyui
-@pytest.mark.parametrize("case", read_cases(), ids=lambda case: case.name)
+pytest.mark.parametrize("case", read_cases(), ids=lambda case: case.name)
+
+
 def test_a_graph_gives_what_comfyui_gives(case: Case, engine: ComfyEngine, own_class: Callable[[str], Any]) -> None:
     kept = own_class("TestCapture").kept
     kept.clear()
