@@ -248,7 +248,7 @@ def _add(session: _Session, arguments: argparse.Namespace) -> int:
     source = source_of_url(arguments.url)
     syncer = session.syncer(manifest)
     folder = arguments.folder or _folder_of(source)
-    name = arguments.name or syncer.look(Source.parse(source), session.flag.check).file_name
+    name = arguments.name or syncer.file_name(Source.parse(source), session.flag.check)
     draft = _entry(name, folder, source, "0" * 64, None, arguments.licence)
     with_entry(text, draft)  # refuses what the manifest could not hold, before anything is fetched
     with session.interruptible() as view:

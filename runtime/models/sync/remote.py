@@ -58,8 +58,14 @@ class SourceAccess:
     civitai_token: str | None = field(default=None, repr=False)
 
 
-def open_remote(source: Source, access: SourceAccess, *, connections: int, check: Check) -> Remote:
-    """Ask the source for the file's size and version. Raises SourceFailed."""
+def open_remote(
+    source: Source, access: SourceAccess, *, connections: int, check: Check, is_hash_known: bool = False
+) -> Remote:
+    """Ask the source for the file's size and version. Raises SourceFailed.
+
+    With `is_hash_known` the answers of one server may name different versions, as those of several machines behind one
+    name do: the hash of the whole tells whether they were of one file.
+    """
     if source.scheme == "file":
         from runtime.models.sync.local import LocalRemote
 
@@ -72,4 +78,4 @@ def open_remote(source: Source, access: SourceAccess, *, connections: int, check
         return S3Remote(source, access.s3_client())
     from runtime.models.sync.web import WebRemote
 
-    return WebRemote(source, access, connections=connections, check=check)
+    return WebRemote(source, access, connections=connections, check=check, is_hash_known=is_hash_known)

@@ -111,14 +111,14 @@ class Syncer:
         sha256 = record.sha256 if record else self.rehash(Wanted(path=path, sources=()), check)
         return sha256, self.volume.file(path).stat().st_size
 
-    def look(self, source: Source, check: Check) -> Remote:
-        """What a source says of its file, closed again. Raises ModelMissing or InputUnreachable."""
+    def file_name(self, source: Source, check: Check) -> str:
+        """What a source calls its file. Raises ModelMissing or InputUnreachable."""
         try:
             remote = open_remote(source, self._access, connections=1, check=check)
         except SourceFailed as exc:
             raise (InputUnreachable if exc.transient else ModelMissing)(exc.message) from exc
         remote.close()
-        return remote
+        return remote.file_name
 
     def fetch(self, wanted: Wanted, *, check: Check, wait: Callable[[float], None], watch: Watch = unwatched) -> bool:
         """Have the file on the volume. Answers whether this call fetched it, False where it was there or came.
@@ -169,7 +169,13 @@ class Syncer:
         raise _summary(wanted, failures)
 
     def _fetch_from(self, source: Source, wanted: Wanted, part: PartFile, check: Check, watch: Watch) -> None:
-        remote = open_remote(source, self._access, connections=self._connections, check=check)
+        remote = open_remote(
+            source,
+            self._access,
+            connections=self._connections,
+            check=check,
+            is_hash_known=wanted.sha256 is not None,
+        )
         try:
             size = _agreed_size(source, remote, wanted)
             content = self._content(source, remote, wanted, size)

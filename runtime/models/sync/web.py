@@ -29,8 +29,11 @@ _LONGEST_RETRY_AFTER_S = 60.0
 class WebRemote:
     """A file behind a URL. Where its redirects led is remembered, and asked for anew once that is refused."""
 
-    def __init__(self, source: Source, access: SourceAccess, *, connections: int, check: Check) -> None:
+    def __init__(
+        self, source: Source, access: SourceAccess, *, connections: int, check: Check, is_hash_known: bool
+    ) -> None:
         self._source = source
+        self._is_hash_known = is_hash_known
         self._access = access
         self._pool = httpcore.ConnectionPool(
             ssl_context=access.web.ssl_context,
@@ -83,7 +86,7 @@ class WebRemote:
 
     def _check_range(self, status: int, headers: Mapping[str, str], start: int, end: int | None) -> None:
         validator = headers.get("etag") or headers.get("last-modified", "")
-        if validator != self.validator:
+        if validator != self.validator and not self._is_hash_known:
             raise SourceFailed(f"{self._source} changed while it was fetched")
         if end is None:
             return

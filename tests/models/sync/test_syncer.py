@@ -160,6 +160,17 @@ def test_a_file_that_changes_while_it_is_fetched_is_not_put_together_of_two(
     assert not volume.file(PATH).exists()
 
 
+def test_machines_behind_one_name_that_name_versions_differently_are_one_source_where_the_hash_is_known(
+    syncer: Syncer, server: FileServer, volume: Volume
+) -> None:
+    def another_machine() -> None:
+        server.etag = f'"{len(server.requests)}"'
+
+    server.on_body = another_machine
+    assert fetch(syncer, wanted(f"{server.url}/a"))
+    assert volume.file(PATH).read_bytes() == BODY
+
+
 @pytest.mark.parametrize(
     ("status", "error", "message"),
     [
