@@ -89,7 +89,9 @@ class ModelFetcher:
             try:
                 yield _renamed(graph, needs)
             except ModelMissing as exc:
-                raise self._hinted(exc, names) from exc
+                if hint := self._hint(exc.message, names):
+                    raise ModelMissing(exc.message + hint, node_id=exc.node_id, node_errors=exc.node_errors) from exc
+                raise
 
     @property
     def manifest(self) -> Manifest:
@@ -153,19 +155,16 @@ class ModelFetcher:
             need.syncer.has(replace(need.wanted, path=f"{folder}/{need.name}")) for folder in folders
         )
 
-    def _hinted(self, exc: ModelMissing, names: Sequence[ModelName]) -> ModelMissing:
-        """`exc` with the near names of the manifest, of which the check, that looks at the volume, knows nothing."""
+    def _hint(self, message: str, names: Sequence[ModelName]) -> str:
+        """The near names of the manifest, of which the check, that looks at the volume, knows nothing."""
         near = {
             name: None
             for named in names
-            if named.kind is not None and named.name in exc.message
+            if named.kind is not None and named.name in message
             for name in near_names(named.name, self._manifest.names(named.kind))
-            if name not in exc.message
+            if name not in message
         }
-        if not near:
-            return exc
-        message = f"{exc.message}; the manifest has near it: {', '.join(near)}"
-        return ModelMissing(message, node_id=exc.node_id, node_errors=exc.node_errors)
+        return f"; the manifest has near it: {', '.join(near)}" if near else ""
 
 
 def wanted_of(model: ManifestModel) -> Wanted:

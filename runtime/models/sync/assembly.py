@@ -64,7 +64,10 @@ def build_fetcher(settings: Settings, s3: AwsAccess) -> ModelFetcher:
         url_syncer=build_url_syncer(settings, manifest),
         users=Users(Volume(settings.models_path)),
         enabled=settings.model_fetch,
-        urls=UrlRules(hosts=settings.model_url_hosts, most_bytes=int(settings.max_model_url_gb * 1e9)),
+        urls=UrlRules(
+            hosts=[host.lower() for host in settings.model_url_hosts],
+            most_bytes=int(settings.max_model_url_gb * 1e9),
+        ),
     )
 
 
