@@ -30,13 +30,29 @@ def fit_worker(
     result_limit_bytes: int | None = None,
     clock: Clock | None = None,
 ) -> Worker:
+    """`ready_worker` for a process that is a worker and nothing else: its log goes to standard error."""
+    log_to_stderr(settings)
+    return ready_worker(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock)
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Where a process of ours writes its log, and from which severity on."""
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def ready_worker(
+    settings: Settings,
+    *,
+    delivery: str | None = None,
+    result_limit_bytes: int | None = None,
+    clock: Clock | None = None,
+) -> Worker:
     """A worker that is ready for its first job, on a device that was checked before anything was loaded to it.
 
     Raises UnfitDevice.
     """
     from runtime.build import build
 
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     check_device(settings.device)
     worker = build(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock)
     worker.prepare()

@@ -23,7 +23,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.documents.store import DocumentStore
 from runtime.errors import SettingsInvalid
 from runtime.fetch.access import WebAccess
-from runtime.fitness import fit_worker
+from runtime.fitness import ready_worker
 from runtime.gpu_thread import GpuThread
 from runtime.models.folders import KINDS, ModelFolders
 from runtime.settings import Settings
@@ -61,7 +61,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     documents = build_documents(settings, clock)
     folders = ModelFolders([settings.models_path])
     events = EventHub(lambda key: jobs.get(*key))
-    here = WorkerHere(partial(fit_worker, settings))
+    here = WorkerHere(partial(ready_worker, settings))
     gpu = GpuThread(here.build, grace_s=settings.cancel_grace_s)
     dispatcher = LocalDispatcher(gpu, jobs, documents, clock=clock, on_event=events.note)
     parts = ApiParts(

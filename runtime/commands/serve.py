@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runtime.errors import SettingsInvalid
+from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def main(words: Sequence[str]) -> int:
     except SettingsInvalid as exc:
         print(f"comfyui-serverless serve: {exc.message}", file=sys.stderr)
         return 2
+    log_to_stderr(settings)
     port = listener.getsockname()[1]
     tokens = "with tokens" if settings.secret_key else "without tokens, for this machine alone"
     print(f"serving on http://{arguments.host}:{port} {tokens}; /docs shows the API; Ctrl-C ends it", file=sys.stderr)

@@ -55,7 +55,7 @@ def test_it_answers_the_links_of_the_store_until_it_is_told_to_end(start: Start,
     assert f"http://127.0.0.1:{port}" in said(process)
     assert httpx.get(store.sign("a.png", 60).url).content == b"picture"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def test_it_says_where_links_lead_when_that_is_elsewhere(start: Start, port: int) -> None:
@@ -69,7 +69,7 @@ def test_a_port_that_is_taken_is_named(start: Start) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         process = start(taken.getsockname()[1])
-        assert process.wait(20) == 2
+        assert process.wait(60) == 2
     assert "cannot be listened on" in said(process)
 
 
@@ -80,13 +80,13 @@ def test_a_port_that_is_taken_is_named(start: Start) -> None:
 )
 def test_where_there_is_nothing_to_serve_it_says_why(start: Start, port: int, env: dict[str, str], reason: str) -> None:
     process = start(port, **env)
-    assert process.wait(20) == 2
+    assert process.wait(60) == 2
     assert reason in said(process)
 
 
 def test_an_address_that_others_reach_needs_a_secret_key(start: Start, port: int) -> None:
     process = start(port, words=("--host", "0.0.0.0"))
-    assert process.wait(20) == 2
+    assert process.wait(60) == 2
     assert "can be reached from elsewhere, and SECRET_KEY is not set" in said(process)
 
 

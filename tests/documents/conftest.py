@@ -40,6 +40,17 @@ def _dynamo(clock: ManualClock, endpoint_url: str | None) -> DynamoDocumentStore
     return DynamoDocumentStore(table, access=access, clock=clock)
 
 
+@pytest.fixture(params=["sqlite", "dynalite"])
+def shared_store(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Iterator[DocumentStore]:
+    """A store that several threads may use at once, as moto's DynamoDB in this process may not be."""
+    if request.param == "sqlite":
+        opened: DocumentStore = SqliteDocumentStore(tmp_path / "documents.db", clock=clock)
+    else:
+        opened = _dynamo(clock, request.getfixturevalue("dynalite_url"))
+    yield opened
+    opened.close()
+
+
 @pytest.fixture(params=["sqlite", "moto", "dynalite"])
 def store(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Iterator[DocumentStore]:
     """A store with nothing in it."""

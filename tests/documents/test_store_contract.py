@@ -51,11 +51,11 @@ def test_a_put_over_whatever_stands_there_counts_its_version_on(store: DocumentS
     assert put.version == 2
 
 
-def test_of_several_who_put_over_absence_one_wins(store: DocumentStore) -> None:
+def test_of_several_who_put_over_absence_one_wins(shared_store: DocumentStore) -> None:
     with ThreadPoolExecutor(4) as pool:
-        puts = list(pool.map(lambda number: store.put("c", "n", {"number": number}, over=ABSENT), range(4)))
+        puts = list(pool.map(lambda number: shared_store.put("c", "n", {"number": number}, over=ABSENT), range(4)))
     (won,) = [put for put in puts if put is not None]
-    assert store.get("c", "n") == won
+    assert shared_store.get("c", "n") == won
 
 
 def test_a_deleted_document_is_absent(store: DocumentStore) -> None:
@@ -117,10 +117,10 @@ def test_a_counter_begins_anew_at_the_end_that_its_first_call_set(store: Documen
     assert store.count("c", "n", amount=1, at_most=5, expires_at=soon(clock)) == 1
 
 
-def test_counts_of_several_at_once_are_none_lost(store: DocumentStore, clock: ManualClock) -> None:
+def test_counts_of_several_at_once_are_none_lost(shared_store: DocumentStore, clock: ManualClock) -> None:
     ends = soon(clock)
     with ThreadPoolExecutor(4) as pool:
-        counts = list(pool.map(lambda _: store.count("c", "n", amount=1, at_most=6, expires_at=ends), range(8)))
+        counts = list(pool.map(lambda _: shared_store.count("c", "n", amount=1, at_most=6, expires_at=ends), range(8)))
     assert sorted(count for count in counts if count is not None) == [1, 2, 3, 4, 5, 6]
 
 
