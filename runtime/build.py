@@ -21,6 +21,7 @@ from runtime.fetch.access import S3Access, WebAccess
 from runtime.heartbeat import Heartbeat
 from runtime.ids import new_worker_id
 from runtime.inputs import InputLimits
+from runtime.model_loader import ModelLoader
 from runtime.models.sync.assembly import build_fetcher
 from runtime.settings import Settings
 from runtime.spool import Spool
@@ -51,11 +52,12 @@ _WEBHOOK_READ_TIMEOUT_S = 10.0
 def build(
     settings: Settings,
     *,
+    engines: Engines | None = None,
     delivery: str | None = None,
     result_limit_bytes: int | None = None,
     clock: Clock | None = None,
 ) -> Worker:
-    """A worker with the stores and engines that the settings name.
+    """A worker with the stores and engines that the settings name, or with the `engines` of a snapshot.
 
     `delivery` is how outputs come back where a request does not say: `url` or `base64`; a bucket always means `url`.
     With a bucket, outputs that would make a result larger than `result_limit_bytes` come as links all the same.
@@ -67,8 +69,10 @@ def build(
     artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)
     spool = Spool(jobs, artifacts, _disk(settings, "spool"))
+    engines = engines or build_engines(settings)
+    models = build_fetcher(settings, bucket_access(settings, settings.bucket))
     parts = Parts(
-        engines=build_engines(settings),
+        engines=engines,
         jobs=jobs,
         artifacts=artifacts,
         heartbeat=Heartbeat(jobs, clock, grace_s=settings.cancel_grace_s, chores=spool.apply),
@@ -81,7 +85,9 @@ def build(
         worker_id=new_worker_id(),
         tenant=settings.tenant,
         delivery="url" if settings.bucket else delivery or "url",
-        models=build_fetcher(settings, bucket_access(settings, settings.bucket)),
+        models=models,
+        loader=ModelLoader(engines, models),
+        warmup_workflow=settings.warmup_workflow,
         result_limit_bytes=result_limit_bytes if settings.bucket else None,
         limits=InputLimits(file_bytes=settings.max_file_size),
         web=WebAccess(allow_private=settings.allow_private_urls),
@@ -130,9 +136,12 @@ def build_consumer(settings: Settings, gpu: GpuThread, *, clock: Clock | None = 
     return Consumer(queues, gpu, tenant=settings.tenant, clock=clock or SystemClock())
 
 
-def build_engines(settings: Settings) -> Engines:
-    """The native engine, and ComfyUI where the settings name a checkout; each is built when it is first needed."""
-    factories: dict[str, EngineFactory] = {"native": lambda: build_native(settings)}
+def build_engines(settings: Settings, *, deferred: bool = False) -> Engines:
+    """The native engine, and ComfyUI where the settings name a checkout; each is built when it is first needed.
+
+    `deferred` is for a memory snapshot: no GPU is touched before they are attached.
+    """
+    factories: dict[str, EngineFactory] = {"native": lambda: build_native(settings, deferred=deferred)}
     if settings.comfyui_path is not None:
         factories["comfyui"] = lambda: build_comfyui(settings)
     return Engines(factories, default=settings.engine)
@@ -165,7 +174,9 @@ def build_comfyui(settings: Settings) -> ComfyEngine:
     )
 
 
-def build_native(settings: Settings, *, extra_classes: Mapping[str, type] | None = None) -> NativeEngine:
+def build_native(
+    settings: Settings, *, extra_classes: Mapping[str, type] | None = None, deferred: bool = False
+) -> NativeEngine:
     """The native engine on the device that the settings name, with their further node classes."""
     from runtime.engines.native.cache import NodeCache
     from runtime.engines.native.engine import NativeEngine
@@ -174,7 +185,7 @@ def build_native(settings: Settings, *, extra_classes: Mapping[str, type] | None
 
     further = load_node_folder(settings.native_nodes_path) if settings.native_nodes_path else {}
     return NativeEngine(
-        models=build_models(settings),
+        models=build_models(settings, deferred=deferred),
         classes={**node_classes(), **further, **(extra_classes or {})},
         limits=GraphLimits(
             max_nodes=settings.max_nodes,
@@ -183,17 +194,19 @@ def build_native(settings: Settings, *, extra_classes: Mapping[str, type] | None
             max_steps=settings.max_steps,
         ),
         cache=NodeCache(int(settings.node_cache_gb * 1e9)),
+        device=lambda: _device(settings.device),
     )
 
 
-def build_models(settings: Settings) -> ModelStore:
-    """The models of the settings' folder, loaded to their device."""
+def build_models(settings: Settings, *, deferred: bool = False) -> ModelStore:
+    """The models of the settings' folder, loaded to their device; where it is `deferred`, to RAM in its place."""
     from runtime.models.folders import ModelFolders
     from runtime.models.store import ModelStore
 
     return ModelStore(
         ModelFolders([settings.models_path]),
-        device=_device(settings.device),
+        device=_device("cpu" if deferred else settings.device),
+        for_gpu=deferred and settings.device != "cpu",
         dtype=_dtype(settings.dtype),
         limits=_model_limits(settings),
     )

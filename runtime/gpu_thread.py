@@ -55,6 +55,9 @@ class RunsJobs(Protocol):
     ) -> JobResult:
         """The job's result, whatever became of it; a failed job is a result and not an exception."""
 
+    def expect(self, request: JobRequest | RequestReference) -> None:
+        """Told of a job that waits behind another; answers at once."""
+
     def close(self) -> None:
         """End what the worker started beside this thread."""
 
@@ -156,7 +159,14 @@ class GpuThread:
         run = functools.partial(self._run, request, cancel, on_progress, dispatch, requeue, tenant)
         self._tasks.put(functools.partial(_settle, job, run))
         job.add_done_callback(lambda _: self._flags.discard(cancel))
+        self._tell_of_waiting(request)
         return job
+
+    def _tell_of_waiting(self, request: JobRequest | RequestReference) -> None:
+        """Where another job is before this one, the worker can load this one's models meanwhile."""
+        is_built = self._worker.done() and self._worker.exception() is None
+        if len(self._flags) > 1 and is_built and not self._is_stopping:
+            self._worker.result().expect(request)
 
     def hand_back(self) -> None:
         """Give every job back for another worker, the running one within a sampling step, and begin none any more.

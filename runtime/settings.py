@@ -98,6 +98,9 @@ class Settings(BaseModel):
     civitai_api_token: SecretStr | None = _from(
         "CIVITAI_API_TOKEN", default=None, help="for civitai:// sources that need an account"
     )
+    warmup_workflow: Path | None = _from(
+        "WARMUP_WORKFLOW", default=None, help="a workflow that is run, its outputs thrown away, before the first job"
+    )
     native_nodes_path: Path | None = _from(
         "NATIVE_NODES_PATH", default=None, help="a folder of Python files with further native node classes"
     )

@@ -24,6 +24,7 @@ from runtime.inputs import InputLimits
 from runtime.job_facts import facts_of
 from runtime.jobs.record import Dispatch
 from runtime.jobs.store import JobStore
+from runtime.model_loader import ModelLoader
 from runtime.models.fetcher import ModelFetcher
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.reference import RequestReference, fetch_request
@@ -33,6 +34,7 @@ from runtime.result import JobResult
 from runtime.results import failed_result
 from runtime.retries import Requeue
 from runtime.spool import Spool
+from runtime.warm_up import warm_up
 from runtime.webhooks.sender import WebhookSender
 from runtime.webhooks.signature import Signer
 from runtime.webhooks.target import target_of
@@ -61,6 +63,8 @@ class Parts:
     tenant: str
     delivery: str
     models: ModelFetcher
+    loader: ModelLoader
+    warmup_workflow: Path | None
     result_limit_bytes: int | None
     limits: InputLimits
     web: WebAccess
@@ -138,15 +142,42 @@ class Worker:
         return laid_over(self._parts, request)
 
     def prepare(self) -> None:
-        """Build what the first job would build: the stores' connections and the native engine."""
-        self._parts.jobs.prepare()
-        self._parts.artifacts.prepare()
-        self._parts.spool.recover()
-        self._parts.engines.get("native")
+        """Do what the first job would pay for: connections, engine, the manifest's marked models, a warm-up workflow.
+
+        Models are loaded while the stores are connected to. Raises SettingsInvalid for a warm-up that does not run.
+        """
+        parts = self._parts
+        preloading = parts.loader.preload()
+        parts.jobs.prepare()
+        parts.artifacts.prepare()
+        parts.spool.recover()
+        preloading.result()
+        if parts.warmup_workflow is not None:
+            warm_up(
+                parts.engines,
+                parts.warmup_workflow,
+                workspace_root=parts.workspace_root,
+                shared_inputs=parts.shared_inputs,
+            )
+
+    def expect(self, request: JobRequest | RequestReference) -> None:
+        """A job that waits for its turn: begin to load the models that it names, beside the job at work."""
+        if isinstance(request, JobRequest):
+            self._parts.loader.expect(request)
+
+    def health(self) -> Mapping[str, Any]:
+        """How the worker is, for people to read: its models, tier by tier, and what became of those it preloads."""
+        parts = self._parts
+        return {
+            "worker_id": parts.worker_id,
+            "preloaded": parts.loader.health(),
+            "engines": parts.engines.health(),
+        }
 
     def close(self) -> None:
         """End the worker's threads, uploads first."""
         self._parts.uploads.shutdown(wait=True)
         self._parts.webhooks.close()
         self._parts.heartbeat.close()
+        self._parts.loader.close()
         self._parts.models.close()

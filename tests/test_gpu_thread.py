@@ -40,6 +40,9 @@ class Calls:
         answer = request(cancel, on_progress)
         return answer if isinstance(answer, Answer) else Answer(answer)
 
+    def expect(self, request: Any) -> None:
+        """A function needs no models."""
+
     def close(self) -> None:
         """Nothing runs beside the thread."""
 
@@ -289,3 +292,25 @@ def test_a_job_that_never_leaves_ends_the_process_and_says_where_it_stands(end: 
     assert ended.returncode == STUCK_EXIT_STATUS
     assert reason in ended.stderr
     assert "in run" in ended.stderr  # the stack of the thread that is stuck
+
+
+def test_a_worker_is_told_of_a_job_that_waits_behind_another_and_of_no_other() -> None:
+    expected: list[Any] = []
+
+    def job(*_: Any) -> str:
+        return "done"
+
+    class Told(Calls):
+        def expect(self, request: Any) -> None:
+            expected.append(request)
+
+    with GpuThread(Told) as gpu:
+        gpu._worker.result()
+        gate, stop = Gate(), CancelFlag()
+        first = gpu.submit(gate, cancel=stop)
+        gate.entered.wait()
+        waiting = gpu.submit(job, cancel=CancelFlag())
+        assert expected == [job]
+        gate.leave.set()
+        stop.set()
+        assert (first.result().value, waiting.result().value) == ("cancelled", "done")

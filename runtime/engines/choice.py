@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from typing import Any
 
 from runtime.engines.protocol import Engine, EngineFactory
 from runtime.errors import GraphRejected, InvalidRequest
@@ -60,6 +61,20 @@ class Engines:
         if name not in self._built:
             self._built[name] = self._factories[name]()
         return self._built[name]
+
+    def prepare(self) -> None:
+        """Build every engine that this deployment has, as far as a memory snapshot may hold it."""
+        for name in self._factories:
+            self.get(name).prepare()
+
+    def attach(self) -> None:
+        """Give the engines of a snapshot their device."""
+        for engine in self._built.values():
+            engine.attach()
+
+    def health(self) -> Mapping[str, Any]:
+        """What each engine that is built says of itself."""
+        return {name: engine.health() for name, engine in self._built.items()}
 
     def _native_has_all(self, class_types: Set[str]) -> bool:
         native = self.get("native")

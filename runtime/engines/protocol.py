@@ -109,7 +109,9 @@ class Engine(Protocol):
 
     `check` finds every problem of a graph before anything runs. `execute` runs a graph that `check` let pass, on the
     calling thread; it raises an error of the tree in runtime/errors.py, `Cancelled` and `TimedOut` within one sampling
-    step of the flag, and leaves nothing behind that the next job could see. `free` gives memory back.
+    step of the flag, and leaves nothing behind that the next job could see. `free` gives memory back. For a memory
+    snapshot `prepare` does what can be done without a device, and `attach`, in whatever process starts from it, the
+    rest; an engine that is built where its device is needs neither.
     """
 
     name: str
@@ -127,6 +129,18 @@ class Engine(Protocol):
     def execute(self, report: CheckReport, run: Run) -> Execution: ...
 
     def free(self) -> None: ...
+
+    def warm(self, kind: str, name: str, *, tier: str | None = None) -> bool:
+        """Load a model before a job asks for it, to `gpu` or `ram` (None: where there is room); False where no job of
+        this engine would find it there. May be called from another thread. Raises what loading it does.
+        """
+
+    def prepare(self) -> None: ...
+
+    def attach(self) -> None: ...
+
+    def health(self) -> Mapping[str, Any]:
+        """How the engine is, for people to read."""
 
 
 EngineFactory = Callable[[], Engine]

@@ -110,6 +110,10 @@ class ComfyEngine:
         """Run the graph's good outputs; one that runs out of memory is run once more with nothing else loaded."""
         return self._on_thread(lambda: self._execute(report, run))
 
+    def warm(self, kind: str, name: str, *, tier: str | None = None) -> bool:
+        """Nothing: ComfyUI's loader nodes read their files when they run."""
+        return False
+
     def free(self) -> None:
         """Forget kept results and every model."""
         self._on_thread(self._free)

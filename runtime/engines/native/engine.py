@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from runtime.engines.limits import GraphLimits
@@ -19,6 +20,8 @@ from runtime.graph.check import CheckReport, check_graph
 from runtime.graph.workflow import Graph
 
 if TYPE_CHECKING:
+    import torch
+
     from runtime.models.store import ModelStore
 
 
@@ -34,12 +37,15 @@ class NativeEngine:
         classes: Mapping[str, type],
         limits: GraphLimits,
         cache: NodeCache,
+        device: Callable[[], torch.device] | None = None,
     ) -> None:
+        """`device` finds the one to attach to, where the models were built without."""
         self._models = models
         self._types = NodeRegistry(classes)
         self._limits = limits
         self._cache = cache
         self._lacks = Lacks(self._types, models)
+        self._device = device
 
     def knows(self, class_type: str) -> bool:
         """Whether a node class of that name is here."""
@@ -84,6 +90,27 @@ class NativeEngine:
             node_ms=executor.node_ms,
             load_ms=(self._models.load_seconds - load_before) * 1000,
         )
+
+    def warm(self, kind: str, name: str, *, tier: str | None = None) -> bool:
+        """Load a model ahead, as `ModelStore.warm`."""
+        import torch
+
+        from runtime.models.held import Tier
+
+        with torch.inference_mode():
+            return self._models.warm(kind, name, tier=Tier(tier) if tier else None)
+
+    def prepare(self) -> None:
+        """Nothing more: it was built without a device where it shall be in a snapshot."""
+
+    def attach(self) -> None:
+        """Run models on the device from now on."""
+        if self._device is not None:
+            self._models.attach(self._device())
+
+    def health(self) -> Mapping[str, Any]:
+        """The models in each tier, with what they take and what they took."""
+        return {"engine": self.name, "models": asdict(self._models.health())}
 
     def free(self) -> None:
         """Forget kept results and every model."""

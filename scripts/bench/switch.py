@@ -1,0 +1,43 @@
+"""Prints the seconds of a network's copy out of RAM, and those of a plain copy of as many bytes; `load.py` runs it."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import nn
+
+from runtime.diffusion.layers import size_bytes
+from runtime.diffusion.moving import moved
+from scripts.bench.load_one import touch_memory
+
+_CPU = torch.device("cpu")
+_WIDTHS = (320, 640, 1280)
+_LAYERS = 900
+
+
+def main() -> None:
+    """Build layers of SD's widths, copy them, print."""
+    network = nn.Sequential(*(_layer(index) for index in range(_LAYERS)))
+    size = size_bytes(network)
+    source, target = torch.ones(size, dtype=torch.uint8), torch.ones(size, dtype=torch.uint8)
+    touch_memory(size + (1 << 30))
+    begun = time.perf_counter()
+    copy = moved(network, _CPU)
+    at_copy = time.perf_counter() - begun
+    begun = time.perf_counter()
+    target.copy_(source)
+    print(at_copy, time.perf_counter() - begun)
+    del copy
+
+
+def _layer(index: int) -> nn.Linear:
+    width = _WIDTHS[index % 3]
+    layer = nn.Linear(width, width, device="meta", dtype=torch.float16)
+    layer.weight = nn.Parameter(torch.ones(width, width, dtype=torch.float16), requires_grad=False)
+    layer.bias = nn.Parameter(torch.ones(width, dtype=torch.float16), requires_grad=False)
+    return layer
+
+
+if __name__ == "__main__":
+    main()
