@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # Below this one read after the other is as fast as threads.
 _MIN_BYTES = 1024 * 1024
+
+# A file of more beginnings than this is no checkpoint of networks, but one network whose layers stand at the top.
+_MOST_PARTS = 8
 
 # The memory of each tensor begins at a multiple of this, as torch's allocator does it on a GPU: kernels count on it.
 _ALIGNMENT_BYTES = 512
@@ -71,20 +74,28 @@ def _stays(entry: TensorEntry, device: torch.device, dtype: torch.dtype | None) 
 
 def _in_place(file: ParallelFile, entries: Mapping[str, TensorEntry]) -> dict[str, Tensor]:
     """Tensors that are views of the memory that the file was read into, so that nothing is copied."""
-    if not entries:
-        return {}
-    found = spans(entries.items())
-    memory = large_memory(sum(span.size_bytes for span in found), locked=will_go_to_gpu())
     tensors: dict[str, Tensor] = {}
-    chunks, start = [], 0
-    for span in found:
-        own = memory[start : start + span.size_bytes]
-        raw = own.numpy().data
-        chunks += [(begin, raw[begin - span.begin : end - span.begin]) for begin, end in span.chunks()]
-        tensors |= _views(own, span)
-        start += span.size_bytes
-    file.read_all(chunks)
+    chunks = []
+    for part in _parts(entries):
+        found = spans(part.items())
+        memory, start = large_memory(sum(span.size_bytes for span in found), locked=will_go_to_gpu()), 0
+        for span in found:
+            own = memory[start : start + span.size_bytes]
+            raw = own.numpy().data
+            chunks += [(begin, raw[begin - span.begin : end - span.begin]) for begin, end in span.chunks()]
+            tensors |= _views(own, span)
+            start += span.size_bytes
+    if chunks:
+        file.read_all(chunks)
     return tensors
+
+
+def _parts(entries: Mapping[str, TensorEntry]) -> Iterable[Mapping[str, TensorEntry]]:
+    """The networks of a checkpoint, by how names begin: each gets memory of its own, and can be let go on its own."""
+    parts: dict[str, dict[str, TensorEntry]] = {}
+    for name, entry in entries.items():
+        parts.setdefault(name.partition(".")[0], {})[name] = entry
+    return parts.values() if len(parts) <= _MOST_PARTS else [entries]
 
 
 def _views(memory: Tensor, span: Span) -> dict[str, Tensor]:

@@ -89,6 +89,19 @@ def test_the_file_is_read_in_the_order_that_is_asked_for(checkpoint: Path, monke
     assert found.keys() == load_file(checkpoint).keys()
 
 
+def test_the_networks_of_a_checkpoint_can_be_let_go_one_by_one(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_read, "is_cached", lambda *_: False)
+    tensors = read_tensors(checkpoint, device=CPU).tensors
+    memory: dict[str, set[int]] = {}
+    for name, tensor in tensors.items():
+        if tensor.numel():
+            memory.setdefault(name.partition(".")[0], set()).add(tensor.untyped_storage().data_ptr())
+    assert [len(of_part) for of_part in memory.values()] == [1, 1, 1]
+    assert len(set.union(*memory.values())) == 3
+
+
 @pytest.mark.parametrize("device", [CPU, GPU], ids=str)
 def test_a_file_larger_than_the_ring_goes_round_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: torch.device
