@@ -76,8 +76,8 @@ class Sweeper:
     def sweep(self) -> Swept:
         """Move every job on that is overdue, within the time and numbers of one sweep.
 
-        Idempotent: a job is moved by one sweeper, and once. Raises StateUnavailable or StorageUnavailable where a
-        store does not answer.
+        Idempotent: a job is moved by one sweeper, and once. Raises StateUnavailable where the job store does not
+        answer, StorageUnavailable where the spool cannot be looked at.
         """
         sweep = _Sweep(self._jobs, self._clock, self._courier, self._budget_s)
         if self._artifacts is not None:
@@ -112,7 +112,7 @@ class _Sweep:
 
     def remove_orphans(self, orphans: Orphans) -> None:
         if not self._is_late():
-            self._counts["orphans_removed"] += orphans.remove_some()
+            self._guarded("what nobody names", partial(self._remove, orphans))
 
     def swept(self) -> Swept:
         return Swept(**self._counts, left_over=self._left_over)
@@ -120,6 +120,9 @@ class _Sweep:
     def _apply(self, artifacts: ArtifactStore, key: str) -> None:
         if apply_one(self._jobs, artifacts, key):
             self._count("spooled")
+
+    def _remove(self, orphans: Orphans) -> None:
+        self._counts["orphans_removed"] += orphans.remove_some()
 
     def _due(self) -> Iterator[JobKey]:
         for shard in range(DUE_SHARDS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import httpcore
 
@@ -25,20 +26,21 @@ def post(text: str, body: bytes, headers: Mapping[str, str], access: WebAccess) 
     """POST `body` as JSON to the URL `text`; a status of 2xx is success, and no redirect is followed.
 
     Raises InputRejected for an address that is out of bounds, Gone for a 410, InputUnreachable for every other failure.
-    None of them repeats the URL's query.
+    None of them repeats more of the URL than its host: a path may be what opens it, as a query may.
     """
     url = checked_url(text, access)
+    shown = replace(url, path="", query="")
     ends_at = time.monotonic() + POST_S
 
     def check() -> None:
         if time.monotonic() >= ends_at:
-            raise InputUnreachable(f"{url} did not answer within {POST_S:g} s")
+            raise InputUnreachable(f"{shown} did not answer within {POST_S:g} s")
 
     target = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
     own = {"Host": url.authority, "Content-Type": "application/json", "User-Agent": "comfyui-serverless"}
     lines = [*own.items(), ("Content-Length", str(len(body))), *headers.items()]
     with (
-        translated(url, access),
+        translated(shown, access),
         guarded_pool(access, check=check) as pool,
         pool.stream("POST", target, headers=lines, content=body, extensions={"timeout": timeouts(access)}) as response,
     ):
@@ -47,4 +49,4 @@ def post(text: str, body: bytes, headers: Mapping[str, str], access: WebAccess) 
     if status == 410:
         raise Gone
     if not 200 <= status < 300:
-        raise InputUnreachable(f"{url} answered {status}, expected 2xx")
+        raise InputUnreachable(f"{shown} answered {status}, expected 2xx")

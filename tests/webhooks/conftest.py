@@ -68,7 +68,7 @@ def receiver() -> Iterator[Receiver]:
             """Tests read what was received."""
 
     server = _Server(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_port}/hook?token=s3cret"
+    receiver.url = f"http://127.0.0.1:{server.server_port}/hook/s3cret?token=s3cret"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield receiver
