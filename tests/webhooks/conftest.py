@@ -41,6 +41,7 @@ class Receiver:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64  # two sweepers call with 32 threads
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A caller that hangs up in the middle is what some tests are about."""
