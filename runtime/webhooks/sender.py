@@ -54,6 +54,7 @@ class WebhookSender:
     def ended(self, record: JobRecord) -> None:
         """The job is over, as `record` says, if its webhook is due."""
         with self._wake:
+            self._progress = None
             if record.webhooks_due and len(self._ended) < MOST_WAITING:
                 self._ended.append(record)
                 self._start()
