@@ -69,7 +69,12 @@ def submit(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Call
     def send(job_id: str, workflow: Graph, **fields: Any) -> str:
         request, _ = JobRequest.parse({"workflow": workflow, **fields})
         facts = facts_of(
-            request, tenant="default", job_id=job_id, dispatch=dispatcher.dispatch, max_bytes=settings.max_request_size
+            request,
+            tenant="default",
+            job_id=job_id,
+            dispatch=dispatcher.dispatch,
+            max_bytes=settings.max_request_size,
+            webhook=None,
         )
         jobs = build_jobs(settings, SystemClock(), build_artifacts(settings))
         jobs.create(facts, dispatch_by=SystemClock().wall() + dispatcher.within_s, request=request.to_text())
