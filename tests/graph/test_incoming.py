@@ -85,6 +85,26 @@ def test_the_engine_is_asked_for_the_types_that_would_run() -> None:
     assert asked == [{"Text"}]
 
 
+def test_what_is_saved_but_not_used_needs_no_engine() -> None:
+    asked: list[Set[str]] = []
+
+    def types_for(types: Set[str]) -> Any:
+        asked.append(types)
+        return OBJECT_INFO
+
+    group = {"nodes": [{"type": "Text"}, {"type": "Reroute"}], "links": []}
+    unused = {"nodes": [{"type": "Gone"}], "links": []}
+    subgraph = {"id": "sub", "name": "Unused", "nodes": [{"id": 1, "type": "Gone"}], "links": []}
+    workflow = {
+        "nodes": [{"id": 1, "type": "workflow>Used"}],
+        "extra": {"groupNodes": {"Used": group, "Unused": unused}},
+        "definitions": {"subgraphs": [subgraph]},
+    }
+    sent = read_incoming(workflow, types_for, seed="", max_nodes=100).workflow
+    assert asked == [{"Text"}]
+    assert [node["class_type"] for node in sent.values()] == ["Text"]
+
+
 def test_a_job_draws_the_same_choices_each_time_it_is_tried() -> None:
     workflow = editors(*["{a|b|c|d}"] * 20)
     first, again, other = (read(workflow, seed=seed).workflow for seed in ("one", "one", "two"))

@@ -10,6 +10,7 @@ from runtime.errors import InvalidRequest, UnknownNode
 from runtime.graph.ui.document import Document
 from runtime.graph.ui.loading import Loader
 from runtime.graph.ui.node_defs import NodeDefs
+from runtime.graph.ui.node_limit import NodeLimit
 from runtime.graph.ui.nodes import LiveNode
 from runtime.graph.ui.places import Place, Places
 from runtime.graph.ui.primitives import apply_primitives
@@ -33,8 +34,8 @@ def convert(
     `choose` draws from `{a|b}` in prompts. Raises InvalidRequest or GraphRejected for a workflow that is malformed, and
     UnknownNode naming the nodes whose types `object_info` lacks.
     """
-    graph = Loader(document, NodeDefs(object_info)).load()
-    places = Places(graph, limit=max_nodes)
+    graph = Loader(document, NodeDefs(object_info), NodeLimit(max_nodes)).load()
+    places = Places(graph, NodeLimit(max_nodes))
     sent = [place for place in places if not place.node.is_virtual and not place.node.is_left_out]
     _refuse(sent)
     replacer = TextReplacer((place.node for place in places), now)

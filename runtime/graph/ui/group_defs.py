@@ -17,7 +17,7 @@ from runtime.graph.ui.nodes import current_type
 from runtime.graph.ui.virtual import PRIMITIVE
 from runtime.graph.ui.widgets import Spec, is_widget, settings_of
 
-GROUP_PREFIXES = ("workflow>", "workflow/")
+_GROUP_PREFIXES = ("workflow>", "workflow/")
 _REROUTE = "Reroute"
 
 
@@ -34,7 +34,7 @@ class InnerLink:
 
 def group_name(node_type: str) -> str | None:
     """The name of the group that a node type stands for."""
-    prefix = next((prefix for prefix in GROUP_PREFIXES if node_type.startswith(prefix)), None)
+    prefix = next((prefix for prefix in _GROUP_PREFIXES if node_type.startswith(prefix)), None)
     return node_type.removeprefix(prefix) if prefix else None
 
 
@@ -106,12 +106,13 @@ class GroupDef:
         used = self._links_from.get(at, [])
         if node.type == PRIMITIVE and used:
             kind = used[0].type
-            return {"value": self._primitive_spec(used[0], node) if kind == "COMBO" else (kind, {})}, [kind]
+            return {"value": self._primitive_spec(used[0]) if kind == "COMBO" else (kind, {})}, [kind]
         if node.type == _REROUTE:
             return self._reroute(at, used)
         return None
 
-    def _primitive_spec(self, link: InnerLink, node: UiNode) -> Spec:
+    def _primitive_spec(self, link: InnerLink) -> Spec:
+        """The declaration of the choice that a primitive sets."""
         target = self.nodes[link.target]
         name = target.inputs[link.target_slot].name if link.target_slot < len(target.inputs) else ""
         known = self._defs[current_type(target.type)].inputs if current_type(target.type) in self._defs else {}

@@ -11,6 +11,7 @@ from runtime.graph.ui.document import Document, Slot, Subgraph, UiGraph, UiNode
 from runtime.graph.ui.group_defs import GroupDef, group_name
 from runtime.graph.ui.group_nodes import group_instance
 from runtime.graph.ui.node_defs import NodeDefs
+from runtime.graph.ui.node_limit import NodeLimit
 from runtime.graph.ui.nodes import LiveGraph, LiveNode, current_type, live_node, merged_slots, put_values
 from runtime.graph.ui.virtual import is_virtual, virtual_node
 from runtime.graph.ui.widgets import Widget
@@ -21,9 +22,10 @@ _DEEPEST = 32
 class Loader:
     """Loads the graphs of one document; each subgraph's definition once."""
 
-    def __init__(self, document: Document, defs: NodeDefs) -> None:
+    def __init__(self, document: Document, defs: NodeDefs, limit: NodeLimit) -> None:
         self._document = document
         self._defs = defs
+        self._limit = limit
         self._loaded: dict[str, LiveGraph] = {}
         self._open: list[tuple[str, str]] = []
         self._groups: dict[str, GroupDef] = {}
@@ -42,6 +44,7 @@ class Loader:
 
     def load_node(self, saved: UiNode) -> LiveNode:
         """One node; one of a type that nobody knows keeps the slots that it was saved with."""
+        self._limit.add()
         saved = replace(saved, type=current_type(saved.type))
         if saved.type in self._document.subgraphs:
             return self._instance(saved)
@@ -51,7 +54,7 @@ class Loader:
                 return group_instance(saved, group, self.load_node)
         if saved.type in self._defs:
             return live_node(saved, self._defs[saved.type])
-        if is_virtual(saved):
+        if is_virtual(saved.type):
             return virtual_node(saved)
         return LiveNode(
             id=saved.id,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.errors import GraphRejected
 from runtime.graph.ui.document import INPUT_NODE, Slot
+from runtime.graph.ui.node_limit import NodeLimit
 from runtime.graph.ui.nodes import LiveGraph, LiveNode
 from runtime.graph.ui.widgets import Widget
 
@@ -47,22 +47,16 @@ class Place:
 
 
 class Places:
-    """All places of a workflow. Raises GraphRejected where they are more than `limit`."""
+    """All places of a workflow. Raises GraphRejected where they are more than `limit` takes."""
 
-    def __init__(self, graph: LiveGraph, *, limit: int) -> None:
+    def __init__(self, graph: LiveGraph, limit: NodeLimit) -> None:
         self._limit = limit
-        self._count = 0
         self.roots = self._expand(graph, None)
 
     def _expand(self, graph: LiveGraph, outer: Place | None) -> dict[str, Place]:
         places: dict[str, Place] = {}
         for node in graph.nodes.values():
-            self._count += 1
-            if self._count > self._limit:
-                raise GraphRejected(
-                    f"the workflow has more than {self._limit} nodes once its subgraphs are flattened; "
-                    f"this deployment takes {self._limit} (MAX_NODES)"
-                )
+            self._limit.add()
             places[node.id] = place = Place(node=node, graph=graph, outer=outer)
             if node.subgraph is not None:
                 place.inside.update(self._expand(node.subgraph, place))

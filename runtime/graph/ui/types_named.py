@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from runtime.graph.ui.document import Document, Mode
-from runtime.graph.ui.group_defs import GROUP_PREFIXES
+from runtime.graph.ui.document import Document, Mode, UiNode, read_node
+from runtime.graph.ui.group_defs import group_name
 from runtime.graph.ui.nodes import current_type
-from runtime.graph.ui.virtual import is_virtual_type
+from runtime.graph.ui.virtual import is_virtual
 
 
 def types_named(document: Document) -> frozenset[str]:
-    """The types of the nodes that may be sent, in subgraphs and group nodes too."""
-    graphs = (document.graph, *document.subgraphs.values())
-    types = {current_type(node.type) for graph in graphs for node in graph.nodes.values() if node.mode not in _LEFT_OUT}
-    types |= {kind for group in document.groups.values() for kind in _group_types(group)}
-    return frozenset(kind for kind in types if not _is_editors(kind, document))
+    """The types of the nodes that may be sent: of the graph, and of the subgraphs and group nodes that it uses."""
+    types: set[str] = set()
+    entered: set[str] = set()
+    nodes = [*document.graph.nodes.values()]
+    while nodes:
+        node = nodes.pop()
+        kind = current_type(node.type)
+        if kind in entered:
+            continue
+        if kind in document.subgraphs or group_name(kind) in document.groups:
+            entered.add(kind)  # the nodes within are sent or not by their own modes
+            nodes += _within(kind, document)
+        elif node.mode not in (Mode.MUTED, Mode.BYPASSED) and not is_virtual(kind):
+            types.add(kind)
+    return frozenset(types)
 
 
-_LEFT_OUT = (Mode.MUTED, Mode.BYPASSED)
-
-
-def _group_types(group: Mapping[str, Any]) -> Iterator[str]:
-    nodes = group.get("nodes")
-    for node in nodes if isinstance(nodes, list) else ():
-        if isinstance(node, Mapping) and isinstance(node.get("type"), str):
-            yield current_type(node["type"])
-
-
-def _is_editors(kind: str, document: Document) -> bool:
-    return is_virtual_type(kind) or kind in document.subgraphs or kind.startswith(GROUP_PREFIXES)
+def _within(kind: str, document: Document) -> Iterator[UiNode]:
+    if kind in document.subgraphs:
+        yield from document.subgraphs[kind].nodes.values()
+        return
+    name = group_name(kind) or ""
+    saved = document.groups[name].get("nodes")
+    for at, node in enumerate(saved if isinstance(saved, list) else ()):
+        yield read_node(node, f" of group node {name!r}", str(at))

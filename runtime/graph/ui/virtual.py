@@ -27,13 +27,9 @@ _OF_RGTHREE = (
 _VIRTUAL = frozenset((*_TITLES, *_OF_CUSTOM_NODES, *(f"{name} (rgthree)" for name in _OF_RGTHREE)))
 
 
-def is_virtual_type(name: str) -> bool:
+def is_virtual(node_type: str) -> bool:
     """Whether nodes of this type are the editor's alone."""
-    return name in _VIRTUAL
-
-
-def is_virtual(saved: UiNode) -> bool:
-    return is_virtual_type(saved.type)
+    return node_type in _VIRTUAL
 
 
 def virtual_node(saved: UiNode) -> LiveNode:

@@ -140,9 +140,19 @@ def subgraphs_that_multiply() -> Any:
     return made.saved(definitions={"subgraphs": levels})
 
 
+def group_nodes_that_multiply() -> Any:
+    """40 instances of a group of 40 nodes."""
+    nodes = [{"type": "ImageInvert"} for _ in range(40)]
+    made = Sketch()
+    for _ in range(40):
+        made.node("workflow>Many", [])
+    return made.saved(extra={"groupNodes": {"Many": {"nodes": nodes, "links": []}}})
+
+
 @pytest.mark.parametrize(
     ("workflow", "words"),
     [
+        (group_nodes_that_multiply(), "more than 1000 nodes"),
         (circle_of_reroutes(), "node 3 .*'images': its links go in a circle"),
         (link_to_a_missing_node(), "link 1 comes from node 1, which does not exist"),
         (link_that_is_missing(), "link 77 is not among"),
