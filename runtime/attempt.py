@@ -179,6 +179,7 @@ class Attempt:
                 lambda types: engines.choose_for(types, self.request.engine).object_info(),
                 seed=self.job_id,
                 max_nodes=self._parts.max_nodes,
+                sends_unknown=True,  # the engine's check says why it has them not
             )
         return self._read
 

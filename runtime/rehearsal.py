@@ -39,18 +39,22 @@ def rehearse(parts: Parts, request: JobRequest, tenant: str) -> tuple[str, Check
             s3=replace(parts.s3, user=tenant) if parts.s3 else None,
             uploads=UploadAccess(store=parts.artifacts, tenant=tenant),
         )
-        graph = parse_workflow(laid_over(parts, request))
+        graph = parse_workflow(laid_over(parts, request, sends_unknown=True))
         engine = parts.engines.choose(graph, request.engine)
         return engine.name, engine.check(graph, workspace)
 
 
-def laid_over(parts: Parts, request: JobRequest) -> Mapping[str, Any]:
-    """The request's workflow in API format, its overrides in place. Raises InvalidRequest or GraphRejected."""
+def laid_over(parts: Parts, request: JobRequest, *, sends_unknown: bool = False) -> Mapping[str, Any]:
+    """The request's workflow in API format, its overrides in place. Raises InvalidRequest or GraphRejected.
+
+    Nodes of the editor's format that the engine does not have are refused unless `sends_unknown`.
+    """
     read: Incoming = read_incoming(
         request.workflow,
         lambda types: parts.engines.choose_for(types, request.engine).object_info(),
         seed=request.job_id or new_job_id(parts.clock.wall()),
         max_nodes=parts.max_nodes,
+        sends_unknown=sends_unknown,
     )
     workflow: Mapping[str, Any] = read.workflow
     return apply_overrides(workflow, request.overrides) if isinstance(workflow, Mapping) else workflow

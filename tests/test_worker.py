@@ -523,7 +523,7 @@ def test_a_node_that_no_engine_has_is_named_before_anything_runs(run: Run) -> No
     result = run(workflow)
     assert code(result) == "unknown_node"
     assert result.error is not None
-    assert "node 4 'Blank' (NobodysNode)" in result.error.message
+    assert "NobodysNode (node 4): there is no node class 'NobodysNode'" in result.error.message
 
 
 def test_texts_are_outputs_too(run: Run) -> None:

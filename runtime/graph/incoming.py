@@ -36,11 +36,14 @@ class Incoming:
         return {} if self.editors is None else {"workflow": self.editors}
 
 
-def read_incoming(given: Mapping[str, Any] | str, types_for: TypesFor, *, seed: str, max_nodes: int) -> Incoming:
+def read_incoming(
+    given: Mapping[str, Any] | str, types_for: TypesFor, *, seed: str, max_nodes: int, sends_unknown: bool = False
+) -> Incoming:
     """Read an object or a string: of JSON, or a picture that carries its workflow, as base64 or a data: URL.
 
     The editor's format is converted with the node types of the engine that `types_for` picks; `seed` decides what is
-    drawn from `{a|b}` in its prompts. Raises InvalidRequest or GraphRejected naming what is wrong.
+    drawn from `{a|b}` in its prompts; `sends_unknown` is convert's. Raises InvalidRequest or GraphRejected naming what
+    is wrong.
     """
     workflow, editors = _from_text(given) if isinstance(given, str) else (given, None)
     if not is_ui_format(workflow):
@@ -50,7 +53,14 @@ def read_incoming(given: Mapping[str, Any] | str, types_for: TypesFor, *, seed: 
     document = read_document(workflow)
     object_info = types_for(types_named(document))
     try:
-        converted = convert(document, object_info, choose=_drawing(seed), now=datetime.now(), max_nodes=max_nodes)
+        converted = convert(
+            document,
+            object_info,
+            choose=_drawing(seed),
+            now=datetime.now(),
+            max_nodes=max_nodes,
+            sends_unknown=sends_unknown,
+        )
     except RecursionError as exc:
         raise InvalidRequest("workflow has a value that is nested too deep to convert") from exc
     return Incoming(workflow=converted, editors=workflow)

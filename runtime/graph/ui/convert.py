@@ -27,17 +27,26 @@ _MOST_NAMED = 10
 
 
 def convert(
-    document: Document, object_info: Mapping[str, Any], *, choose: Choose, now: datetime, max_nodes: int
+    document: Document,
+    object_info: Mapping[str, Any],
+    *,
+    choose: Choose,
+    now: datetime,
+    max_nodes: int,
+    sends_unknown: bool = False,
 ) -> dict[str, Any]:
     """`document`, a workflow as the editor saves it, in API format, with the node types of `object_info`.
 
     `choose` draws from `{a|b}` in prompts. Raises InvalidRequest or GraphRejected for a workflow that is malformed, and
-    UnknownNode naming the nodes whose types `object_info` lacks.
+    UnknownNode naming the nodes whose types `object_info` lacks, unless `sends_unknown`: these are then sent with their
+    links alone, for an engine that knows why it does not have them.
     """
     graph = Loader(document, NodeDefs(object_info), NodeLimit(max_nodes)).load()
     places = Places(graph, NodeLimit(max_nodes))
     sent = [place for place in places if not place.node.is_virtual and not place.node.is_left_out]
-    _refuse(sent)
+    if not sends_unknown:
+        _refuse_unknown(sent)
+    _refuse_needing_a_browser(sent)
     replacer = TextReplacer((place.node for place in places), now)
     for each in {id(place.graph): place.graph for place in places}.values():
         apply_primitives(each, replacer)
@@ -87,13 +96,15 @@ def _is_dangling(value: Any, made: Mapping[str, Any]) -> bool:
     return isinstance(value, list) and value[0] not in made
 
 
-def _refuse(sent: list[Place]) -> None:
-    """Refuse what cannot be sent: nodes of types that nobody knows, and those that need a browser."""
+def _refuse_unknown(sent: list[Place]) -> None:
     unknown = [place for place in sent if not place.node.is_known]
     if unknown:
         named = "; ".join(_named(place) for place in unknown[:_MOST_NAMED])
         more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
         raise UnknownNode(f"the engine has no node type for {named}{more}", node_id=unknown[0].id)
+
+
+def _refuse_needing_a_browser(sent: list[Place]) -> None:
     for place in sent:
         reason = _NEEDS_BROWSER.get(place.node.type)
         if reason is not None:

@@ -50,6 +50,15 @@ def test_an_override_reaches_into_a_subgraph(run: Run) -> None:
     assert run(stitching(), overrides={"1:1.spacing_width": 2}).outputs[0].width == 34
 
 
+def test_a_node_whose_package_does_not_import_is_refused_with_the_reason(run: Run) -> None:
+    made = Sketch()
+    made.node("TestBroken", [1])
+    result = run(made.saved())
+    assert result.error is not None
+    assert result.error.code == "unknown_node"
+    assert "broken_pack does not import: ModuleNotFoundError" in result.error.message
+
+
 def test_the_recorded_node_types_are_those_of_the_checkout(engine: ComfyEngine, checkout: Path) -> None:
     record = pytest.importorskip("scripts.ui_reference.record")
     if "0.3.64" not in (checkout / "comfyui_version.py").read_text():

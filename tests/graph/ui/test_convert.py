@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from runtime.errors import GraphRejected, InvalidRequest, UnknownNode
+from runtime.graph.ui.convert import convert
+from runtime.graph.ui.document import read_document
 from scripts.ui_reference.cases import BYPASSED, MUTED, Inside, Sketch, empty_image, invert, save
 
 Converted = Callable[[Any], dict[str, Any]]
@@ -19,6 +22,21 @@ def test_an_unknown_node_is_named_with_its_title_and_type(converted: Converted) 
     made.node("NobodysNode", title="My upscaler")
     with pytest.raises(UnknownNode, match=r"node 1 'My upscaler' \(NobodysNode\)"):
         converted(made.saved())
+
+
+def test_an_unknown_node_may_be_left_to_the_engine(object_info: dict[str, Any]) -> None:
+    made = Sketch()
+    node = made.node("NobodysNode", [1], inputs=IMAGE)
+    made.link(empty_image(made), 0, node, "image")
+    sent = convert(
+        read_document(made.saved()),
+        object_info,
+        choose=lambda count: 0,
+        now=datetime(2026, 1, 1),
+        max_nodes=9,
+        sends_unknown=True,
+    )
+    assert sent["1"] == {"class_type": "NobodysNode", "inputs": {"image": ["2", 0]}, "_meta": {"title": ""}}
 
 
 def test_an_unknown_node_that_is_muted_or_bypassed_is_none_that_would_run(converted: Converted) -> None:
