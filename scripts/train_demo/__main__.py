@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from scripts.train_demo.autoencoder import train_autoencoder
+from scripts.train_demo.autoencoder import polish_decoder, train_autoencoder
 from scripts.train_demo.denoiser import train_denoiser
 from scripts.train_demo.export import export
 from scripts.train_demo.language import train_text
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    """The three stages, then the file."""
+    """The stages, then the file."""
     arguments = _parser().parse_args()
     torch.set_num_threads(1)  # a thread a part of the batch instead
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -25,6 +25,7 @@ def main() -> None:
     vocabulary = Vocabulary()
     text = train_text(vocabulary, steps=arguments.language_steps, **shared)
     autoencoder = train_autoencoder(steps=arguments.autoencoder_steps, **shared)
+    autoencoder = polish_decoder(autoencoder, steps=arguments.decoder_steps, **shared)
     unet = train_denoiser(
         autoencoder, text, vocabulary, steps=arguments.denoiser_steps, examples=arguments.examples, **shared
     )
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--language-steps", type=int, default=700)
     parser.add_argument("--autoencoder-steps", type=int, default=3000)
+    parser.add_argument("--decoder-steps", type=int, default=800)
     parser.add_argument("--denoiser-steps", type=int, default=8000)
     parser.add_argument("--examples", type=int, default=6000, help="pictures that the UNet learns from")
     return parser

@@ -21,6 +21,8 @@ _DIET = ((0.8, 32, 4), (0.92, 64, 2), (1.0, SIZE, 1))
 _STRIDE = 8  # pixels of a latent's place
 _EDGES = 1.0  # how much a difference between neighbours counts beside one of values
 _KL = 3e-4
+_POLISH_FROM = 0.85  # how far into the diet the polish starts
+_UNET_ERROR = 0.04  # of the latent's deviation: how much noise the polish puts on it
 
 
 def train_autoencoder(*, folder: Path, steps: int, seed: int, device: torch.device) -> KL:
@@ -28,20 +30,42 @@ def train_autoencoder(*, folder: Path, steps: int, seed: int, device: torch.devi
     network = networks.autoencoder(torch.Generator().manual_seed(seed)).to(device)
     recipe = Recipe(name="autoencoder", steps=steps, learning_rate=2e-3, averaging=0.99)
     training = Training(network, recipe, folder=folder, seed=seed)
-    examples = render.tensor(
-        random_scene(random.Random(f"{seed}/sheet/{index}"), held_out=True) for index in range(12)
-    ).to(device)
-
-    def show() -> None:
-        mean = training.mean
-        with torch.no_grad():
-            sheet.save(
-                folder / "autoencoder.png", torch.cat((examples, mean.decode(mean.encode(examples)))), columns=12
-            )
-
-    training.run(lambda draw: _loss(network, _pieces(draw, training.step / steps).to(device), draw), sheet=show)
+    training.run(
+        lambda draw: _loss(network, _pieces(draw, training.step / steps).to(device), draw),
+        sheet=lambda: _show(training.mean, folder / "autoencoder.png", seed, device),
+    )
     scale_latents(training.mean, examples=_latent_examples(seed).to(device))
     return training.mean
+
+
+def polish_decoder(network: KL, *, folder: Path, steps: int, seed: int, device: torch.device) -> KL:
+    """The same with a decoder that has learned on, from latents that stay as they are and are as rough as a UNet's."""
+    network.requires_grad_(False).train()
+    for part in (network.decoder, network.post_quant_conv):
+        assert part is not None
+        part.requires_grad_(True)
+    recipe = Recipe(name="decoder", steps=steps, learning_rate=1e-3, averaging=0.99)
+    training = Training(network, recipe, folder=folder, seed=seed)
+
+    def loss(draw: Draw) -> Tensor:
+        pictures = _pieces(draw, _POLISH_FROM + (1.0 - _POLISH_FROM) * training.step / steps).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            with torch.no_grad():
+                latents = network.encode(pictures).float()
+            noise = torch.randn(latents.shape, generator=draw.generator).to(latents)
+            seen = network.decode(latents + _UNET_ERROR / Family.SD1.facts.latent_scale * noise).float()
+        return F.l1_loss(seen, pictures) + _EDGES * _edge_loss(seen, pictures)
+
+    training.run(loss, sheet=lambda: _show(training.mean, folder / "decoder.png", seed, device))
+    return training.mean
+
+
+def _show(network: KL, path: Path, seed: int, device: torch.device) -> None:
+    """A sheet of held-out pictures, and below what comes back of them."""
+    scenes = [random_scene(random.Random(f"{seed}/sheet/{index}"), held_out=True) for index in range(12)]
+    pictures = render.tensor(scenes).to(device)
+    with torch.no_grad():
+        sheet.save(path, torch.cat((pictures, network.decode(network.encode(pictures)))), columns=len(scenes))
 
 
 def _pieces(draw: Draw, progress: float) -> Tensor:
