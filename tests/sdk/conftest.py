@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,16 @@ from runtime.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def deployment(tmp_path_factory: pytest.TempPathFactory, mini_models: Path) -> Iterator[str]:
     """The address of a deployment that runs jobs and asks for no token."""
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    env = {"STORAGE_BASE_PATH": str(tmp_path_factory.mktemp("sdk")), "DEVICE": "cpu", "PUBLIC_URL": address}
+    env = {
+        "STORAGE_BASE_PATH": str(tmp_path_factory.mktemp("sdk")),
+        "MODELS_PATH": str(mini_models),
+        "DEVICE": "cpu",
+        "PUBLIC_URL": address,
+    }
     server = uvicorn.Server(uvicorn.Config(build_api(Settings.from_env(env)), log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
