@@ -1,6 +1,6 @@
 """Measure how fast a checkpoint comes from the volume into memory, beside what the machine gives and other loaders.
 
-    python -m scripts.bench.load [--runs 3] [--gb 4] [--network-gb 1] [--folder DIR]
+    python -m scripts.bench.load [--runs 3] [--gb 4] [--network-gb 1] [--folder DIR] [--only PART ...]
 
 needs `pip install -e '.[bench]'` for the libraries that it is compared with, as much room in DIR (by default the
 system's temporary folder) and memory as the checkpoint takes, and for the network volume /dev/fuse and fusermount3.
@@ -28,6 +28,7 @@ from scripts.bench.measure import Figure, machine
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MODULES = {"runai-model-streamer": "runai_model_streamer", "fastsafetensors": "fastsafetensors"}
+_PARTS = ("cold", "warm", "switch", "network")
 _STAGING_BYTES = 512e6
 # Widths of SD's and SDXL's layers, in values: biases, projections, convolutions.
 _SIZES = (
@@ -60,21 +61,31 @@ def main() -> int:
     parser.add_argument("--gb", type=float, default=4)
     parser.add_argument("--network-gb", type=float, default=1)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-load-", dir=arguments.folder) as name:
-        figures = list(_figures(Path(name), arguments))
-    print(f"{machine()}\n")
-    print("| what | measured | bound | holds | beside it, in the same run |\n| --- | --- | --- | --- | --- |")
-    print("\n".join(figure.row() for figure in figures))
-    return 0 if all(figure.holds for figure in figures) else 1
+        print(f"{machine()}\n")
+        print("| what | measured | bound | holds | beside it, in the same run |\n| --- | --- | --- | --- | --- |")
+        hold = True
+        for figure in _figures(Path(name), arguments):
+            print(figure.row(), flush=True)
+            hold &= figure.holds
+    return 0 if hold else 1
 
 
 def _figures(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:
-    path = _checkpoint(folder / "checkpoint.safetensors", arguments.gb)
-    yield from _cold(path, arguments.runs)
-    yield _warm(path, arguments.runs)
-    path.unlink()
-    yield from _switch(arguments.runs)
+    parts = arguments.only
+    if "cold" in parts or "warm" in parts:
+        path = _checkpoint(folder / "checkpoint.safetensors", arguments.gb)
+        if "cold" in parts:
+            yield from _cold(path, arguments.runs)
+        if "warm" in parts:
+            yield _warm(path, arguments.runs)
+        path.unlink()
+    if "switch" in parts:
+        yield _switch(arguments.runs)
+    if "network" not in parts:
+        return
     if reason := slow_volume.why_not():
         print(f"the network volume is left out: {reason}", file=sys.stderr)
         return
@@ -179,7 +190,7 @@ def _network(path: Path, mountpoint: Path, runs: int) -> Iterator[Figure]:
     )
 
 
-def _switch(runs: int) -> Iterator[Figure]:
+def _switch(runs: int) -> Figure:
     """A model's copy from RAM, as it comes back from there, against a plain copy of as many bytes."""
     command = [sys.executable, "-m", "scripts.bench.switch"]
     shares, seconds = [], []
@@ -188,7 +199,7 @@ def _switch(runs: int) -> Iterator[Figure]:
         moved, copied = map(float, answer.stdout.split())
         shares.append(copied / moved)
         seconds.append(moved)
-    yield Figure(
+    return Figure(
         name="a network of 1.7 GB out of RAM, against a plain copy of its bytes (no GPU: memory stands for the bus)",
         value=statistics.median(shares),
         unit="times",
