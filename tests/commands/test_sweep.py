@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,14 @@ from runtime.jobs.sqlite import SqliteJobStore
 
 _CODE = "import sys; from comfyui_serverless.command import main; sys.exit(main())"
 FACTS = JobFacts(tenant="default", job_id="job-1", request_sha256="a" * 64, workflow_sha256="b" * 64)
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> Iterator[None]:
+    """The handler and the command set the level of their process's log, which is every test's."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(autouse=True)
