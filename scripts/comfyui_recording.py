@@ -49,14 +49,16 @@ GRAPH: Mapping[str, Any] = {
 
 def signatures() -> dict[str, list[str]]:
     """The names of the parameters of what the engine calls or replaces, of the checkout that is imported."""
-    return {name: [*inspect.signature(_found(name)).parameters] for name in SIGNATURES}
+    found = {name: _found(name) for name in SIGNATURES}
+    return {name: [*inspect.signature(function).parameters] for name, function in found.items() if function is not None}
 
 
 def _found(name: str) -> Any:
+    """The function of that name; None where this release has none."""
     module, _, path = name.partition(":")
     found: Any = importlib.import_module(module)
     for part in path.split("."):
-        found = getattr(found, part)
+        found = getattr(found, part, None)
     return found
 
 

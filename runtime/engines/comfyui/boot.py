@@ -128,7 +128,8 @@ class Comfy:
     def _init_nodes(self) -> None:
         nodes = self.module("nodes")
         internals.watch_node_imports(nodes, self.packages.watching)
-        self.thread.settle(internals.init_nodes(nodes, api_nodes=not self.arguments.disable_api_nodes))
+        api_nodes = not getattr(self.arguments, "disable_api_nodes", True)  # of a release before them
+        self.thread.settle(internals.init_nodes(nodes, api_nodes=api_nodes))
         for package in self.packages.failed:
             _log.warning("the node package %s is left out: %s", package.name, package.failure)
 

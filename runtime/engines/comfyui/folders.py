@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -33,6 +34,7 @@ class ComfyFolders:
             folder.mkdir(parents=True)
         (self.base / "models").symlink_to(models.resolve())
         self._lead_to(self._idle)
+        atexit.register(self.remove)
 
     @contextmanager
     def of(self, files: JobFiles, graph: Graph) -> Iterator[None]:

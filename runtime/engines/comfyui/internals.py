@@ -10,8 +10,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -299,12 +298,3 @@ def object_info(server: Any) -> Awaitable[Any]:
     route = next(route for route in server.routes if getattr(route, "path", None) == "/object_info")
     answer: Awaitable[Any] = route.handler(None)
     return answer
-
-
-@contextmanager
-def preview_method(arguments: Any, *, wanted: bool) -> Iterator[None]:
-    """Let sampler nodes make previews where they are wanted."""
-    choices = type(arguments.preview_method)
-    arguments.preview_method = choices.Latent2RGB if wanted else choices.NoPreviews
-    yield
-    arguments.preview_method = choices.NoPreviews

@@ -113,13 +113,6 @@ def test_the_server_has_a_route_that_describes_every_node(engine: ComfyEngine) -
     assert info["ImageInvert"]["input"]["required"]["image"][0] == "IMAGE"
 
 
-def test_previews_are_switched_by_an_argument(engine: ComfyEngine) -> None:
-    assert engine._comfy is not None
-    with internals.preview_method(engine._comfy.arguments, wanted=True):
-        assert engine._comfy.arguments.preview_method.name == "Latent2RGB"
-    assert engine._comfy.arguments.preview_method.name == "NoPreviews"
-
-
 def test_no_top_level_name_of_ours_is_one_of_comfyuis() -> None:
     ours = {path.name for path in [*ROOT.iterdir(), *(ROOT / "sdk").iterdir()] if any(path.glob("*.py"))} - {"tests"}
     assert {"runtime", "handlers", "comfyui_serverless"} <= ours

@@ -203,7 +203,7 @@ class Block:
         return {"required": {"image": ("IMAGE",)}}
 
     def block(self, image):
-        from comfy_execution.graph_utils import ExecutionBlocker
+        from comfy_execution.graph import ExecutionBlocker
 
         return (ExecutionBlocker("the gate is shut"),)
 

@@ -1,3 +1,8 @@
+from comfy_execution.graph_utils import ExecutionBlocker
+
+__all__ = ["DynamicPrompt", "ExecutionBlocker"]
+
+
 class DynamicPrompt:
     def __init__(self, original_prompt):
         self.original_prompt = original_prompt
