@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from handlers.runpod_wire import RESULT_LIMIT_BYTES, hand_back_on_sigterm, progress_post, to_runpod
+from runtime.clock import Clock
 from runtime.errors import HandedBack, InvalidRequest
 from runtime.fitness import fit_worker
 from runtime.gpu_thread import AFTER_GRACE_S, GpuThread
@@ -37,14 +38,16 @@ async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool)
         return to_runpod(failed_result(event["id"], error).to_wire(), refresh_worker=refresh_worker)
 
 
-def main() -> None:
+def main(*, clock: Clock | None = None) -> None:
     """Serve jobs until RunPod ends the worker; torch loads and the worker is built while `runpod` is imported."""
     settings = Settings.from_env(os.environ)
     os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")  # its default, DEBUG, prints results with their signed links
     for name in ("aiohttp", "paramiko", "requests", "tomlkit"):  # what `import runpod` computes on: docs/runpod.md
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    build = functools.partial(fit_worker, settings, delivery="base64", result_limit_bytes=RESULT_LIMIT_BYTES)
+    build = functools.partial(
+        fit_worker, settings, delivery="base64", result_limit_bytes=RESULT_LIMIT_BYTES, clock=clock
+    )
     with GpuThread(build, grace_s=settings.cancel_grace_s + AFTER_GRACE_S) as gpu:
         import runpod
 

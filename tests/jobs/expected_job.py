@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from runtime.jobs.leases import GRACE_S, LEASE_S
 from runtime.jobs.record import JobRecord, Status
 from runtime.jobs.transitions import ABANDONED_S
+from runtime.jobs.webhook_moves import HOLD_S
 
 ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED})
 
@@ -15,10 +16,13 @@ ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.TIMED_OUT, Status.CAN
 class ExpectedJob:
     """One job as its callers may rely on it; every call answers whether it got what it asked for.
 
-    `now` is the caller's own wall clock, which may be wrong by seconds.
+    `now` is the caller's own wall clock, which may be wrong by seconds. `webhook_due` is when the webhook of its end is
+    due and how often it was tried, None while there is none.
     """
 
     max_attempts: int
+    tells: bool = False
+    webhook_due: tuple[float, int] | None = None
     status: Status | None = None
     attempt: int = 0
     handbacks: int = 0
@@ -42,7 +46,7 @@ class ExpectedJob:
             if now < self.lease_expires_at + GRACE_S:
                 return False
             if self.cancel_requested or self.attempt >= self.max_attempts:
-                self.status = Status.CANCELLED if self.cancel_requested else Status.FAILED
+                self._end(Status.CANCELLED if self.cancel_requested else Status.FAILED, now)
                 return False
         self.status = Status.RUNNING
         self.attempt += 1
@@ -56,12 +60,13 @@ class ExpectedJob:
         self.lease_expires_at = now + LEASE_S
         return True
 
-    def finish(self, token: int, status: Status, keys: tuple[str, ...]) -> bool:
+    def finish(self, token: int, status: Status, keys: tuple[str, ...], now: float) -> bool:
         if self.status is status and token == self.claims:
             return True  # told again, or told of an end that came without it
         if not self._is_held_by(token):
             return False
-        self.status, self.output_keys = status, keys
+        self._end(status, now)
+        self.output_keys = keys
         self.winners.append(token)
         return True
 
@@ -69,30 +74,30 @@ class ExpectedJob:
         if not self._is_held_by(token):
             return self._told_again(token)
         if self.cancel_requested:
-            self.status = Status.CANCELLED
+            self._end(Status.CANCELLED, now)
         else:
             self._wait(now)
             self.attempt -= 1
             self.handbacks += 1
         return True
 
-    def requeue(self, token: int, not_before: float) -> bool | None:
+    def requeue(self, token: int, not_before: float, now: float) -> bool | None:
         if not self._is_held_by(token):
             return self._told_again(token)
         if self.cancel_requested:
-            self.status = Status.CANCELLED
+            self._end(Status.CANCELLED, now)
         elif self.attempt >= self.max_attempts:
-            self.status = Status.FAILED
+            self._end(Status.FAILED, now)
         else:
             self._wait(not_before)
         return True
 
     def sweep(self, now: float) -> None:
         if self.status is Status.PENDING and now >= self.given_up_at:
-            self.status = Status.TIMED_OUT
+            self._end(Status.TIMED_OUT, now)
         elif self.status is Status.RUNNING and now >= self.lease_expires_at + GRACE_S:
             if self.cancel_requested or self.attempt >= self.max_attempts:
-                self.status = Status.CANCELLED if self.cancel_requested else Status.FAILED
+                self._end(Status.CANCELLED if self.cancel_requested else Status.FAILED, now)
             else:
                 self._wait(now)
 
@@ -102,7 +107,22 @@ class ExpectedJob:
         self.cancel_requested = True
         lease_is_over = self.status is Status.RUNNING and now >= self.lease_expires_at + GRACE_S
         if self.status is Status.PENDING or lease_is_over:
-            self.status = Status.CANCELLED
+            self._end(Status.CANCELLED, now)
+
+    def take_webhook(self, now: float) -> bool:
+        if self.webhook_due is None or self.webhook_due[0] > now:
+            return False
+        self.webhook_due = (now + HOLD_S, self.webhook_due[1])
+        return True
+
+    def settle_webhook(self, held: tuple[float, int], retry_at: float | None) -> None:
+        """Of what is no longer held so, nothing changes; without `retry_at` it was delivered, or given up."""
+        if self.webhook_due == held:
+            self.webhook_due = None if retry_at is None else (retry_at, held[1] + 1)
+
+    def _end(self, status: Status, now: float) -> None:
+        self.status = status
+        self.webhook_due = (now + HOLD_S, 0) if self.tells else None
 
     def _wait(self, not_before: float) -> None:
         self.status, self.not_before = Status.PENDING, not_before

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from runtime.clock import ManualClock
 from runtime.errors import LeaseLost
 from runtime.jobs.dynamodb import DynamoJobStore
 from runtime.jobs.leases import Claim
-from runtime.jobs.record import JobError, JobFacts, JobRecord, Outcome, Status, StoredOutput
+from runtime.jobs.record import JobError, JobFacts, JobRecord, Outcome, Status, StoredOutput, WebhookTarget
 from runtime.jobs.sqlite import SqliteJobStore
 from runtime.jobs.store import JobStore, due_shard
 from runtime.jobs.table import create_table
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 WORKERS = 3
 JOBS = {"once": 1, "twice": 2, "thrice": 3}
 """The jobs by name, and their most attempts."""
+TELLING = ("twice", "thrice")
+"""Those that have a webhook."""
+TARGET = WebhookTarget(url="https://example.org/hook", events=("completed", "failed"))
 LATER = JobError(code="storage_unavailable", message="not now", retryable=True)
 
 workers = st.integers(0, WORKERS - 1)
@@ -65,8 +69,11 @@ class Workers(RuleBasedStateMachine):
 
         self.backend = backend
         self.interlopers = interlopers
-        self.expected: Mapping[str, ExpectedJob] = {job: ExpectedJob(tries) for job, tries in JOBS.items()}
+        self.expected: Mapping[str, ExpectedJob] = {
+            job: ExpectedJob(tries, tells=job in TELLING) for job, tries in JOBS.items()
+        }
         self.claims: list[Claim] = []
+        self.webhooks: list[JobRecord] = []
 
     @initialize(skews=skews)
     def start(self, skews: list[float]) -> None:
@@ -106,7 +113,9 @@ class Workers(RuleBasedStateMachine):
         outcome = ended(claim, status)
         record = kept(lambda: self.stores[worker].finish(claim, outcome))
         keys = tuple(output.key for output in outcome.outputs)
-        assert (record is not None) == self.expected[claim.record.job_id].finish(claim.fencing_token, status, keys)
+        assert (record is not None) == self.expected[claim.record.job_id].finish(
+            claim.fencing_token, status, keys, self.now(worker)
+        )
 
     @precondition(lambda self: self.claims)
     @rule(worker=workers, which=any_claim)
@@ -123,12 +132,30 @@ class Workers(RuleBasedStateMachine):
         record = kept(lambda: self.stores[worker].requeue(claim, LATER, delay_s=delay_s))
         not_before = self.now(worker) + delay_s
         job = self.expected[claim.record.job_id]
-        assert job.requeue(claim.fencing_token, not_before) in (None, record is not None)
+        assert job.requeue(claim.fencing_token, not_before, self.now(worker)) in (None, record is not None)
 
     @rule(worker=workers, job=jobs)
     def cancel(self, worker: int, job: str) -> None:
         self.stores[worker].request_cancel("acme", job)
         self.expected[job].cancel(self.now(worker))
+
+    @rule(worker=workers, job=jobs)
+    def take_webhook(self, worker: int, job: str) -> None:
+        known = self.stores[worker].get("acme", job)
+        if known is not None and known.status.is_terminal:
+            held = self.stores[worker].take_webhook(known)
+            assert (held is not None) == self.expected[job].take_webhook(self.now(worker))
+            self.webhooks += [held] if held is not None else []
+
+    @precondition(lambda self: self.webhooks)
+    @rule(worker=workers, which=any_claim, end=st.sampled_from(["delivered", "again", "given up"]))
+    def settle_webhook(self, worker: int, which: int, end: str) -> None:
+        """Those that are never settled are of callers that crashed."""
+        held = self.webhooks[which % len(self.webhooks)]
+        retry_at = self.now(worker) + 4 if end == "again" else None
+        failure = None if end == "delivered" else "it did not answer"
+        self.stores[worker].settle_webhook(held, failure=failure, retry_at=retry_at)
+        self.expected[held.job_id].settle_webhook(webhook_of(held), retry_at)
 
     @rule(worker=workers)
     def sweep(self, worker: int) -> None:
@@ -179,15 +206,19 @@ class Workers(RuleBasedStateMachine):
         assert record.cancel_requested == expected.cancel_requested
         assert tuple(output.key for output in record.outputs) == expected.output_keys
         assert len(expected.winners) <= 1
-        assert (record.due_at is None) == record.status.is_terminal == (record.expires_at is not None)
+        assert record.status.is_terminal == (record.expires_at is not None)
         if record.status.is_terminal:
-            expected.end = expected.end or record
-            assert record == expected.end, "a terminal state changed"
+            assert (webhook_of(record) if record.webhooks_due else None) == expected.webhook_due
+            untold = replace(record, webhooks_due=(), webhook_error=None, due_at=None, revision=0)
+            expected.end = expected.end or untold
+            assert untold == expected.end, "a terminal state changed"
 
     @invariant()
-    def a_job_whose_lease_ran_out_is_due(self) -> None:
+    def a_lease_that_ran_out_and_a_webhook_are_due(self) -> None:
         for job, expected in self.expected.items() if hasattr(self, "stores") else ():
-            if expected.status is Status.RUNNING and expected.lease_expires_at <= self.now(0):
+            over = expected.status is Status.RUNNING and expected.lease_expires_at <= self.now(0)
+            untold = expected.webhook_due is not None and expected.webhook_due[0] <= self.now(0)
+            if over or untold:
                 assert facts(job).key in self.stores[0].due(due_shard(facts(job).key))
 
     def now(self, worker: int) -> float:
@@ -195,6 +226,11 @@ class Workers(RuleBasedStateMachine):
 
     def held(self, which: int) -> Claim:
         return self.claims[which % len(self.claims)]
+
+
+def webhook_of(record: JobRecord) -> tuple[float, int]:
+    [due] = record.webhooks_due
+    return due.due_at, due.tries
 
 
 def facts(job: str) -> JobFacts:
@@ -205,6 +241,7 @@ def facts(job: str) -> JobFacts:
         workflow_sha256="b" * 64,
         max_attempts=JOBS[job],
         ttl_s=2_592_000,
+        webhook=TARGET if job in TELLING else None,
     )
 
 

@@ -64,6 +64,7 @@ class Endpoint:
         self.pings: list[Ping] = []
         self.stopped_workers: set[str] = set()
         self._stops: dict[str, list[str]] = {}
+        self._seen: dict[str, float] = {}
         self._changed = asyncio.Condition()
         self._timeouts: set[asyncio.Future[None]] = set()
 
@@ -81,6 +82,7 @@ class Endpoint:
 
     async def take(self, worker_id: str, count: int, hold_s: float) -> list[Job]:
         """Up to `count` queued jobs, oldest first; waits up to `hold_s` seconds for the first."""
+        self._seen[worker_id] = time.monotonic()
         await self.until(lambda: bool(self._takeable(worker_id)), hold_s)
         taken = self._takeable(worker_id)[:count]
         for job in taken:
@@ -121,6 +123,7 @@ class Endpoint:
         return self._stops.pop(worker_id, [])
 
     async def ping(self, ping: Ping) -> None:
+        self._seen[ping.worker_id] = time.monotonic()
         self.pings.append(ping)
         await self.tell()
 
@@ -130,6 +133,14 @@ class Endpoint:
             if job.worker_id == worker_id and job.status == "IN_PROGRESS":
                 job.status, job.worker_id = "IN_QUEUE", None
         await self.tell()
+
+    async def abandon_silent(self, lost_after_s: float) -> None:
+        """Queue again what workers had of which nothing was heard for `lost_after_s` seconds, as RunPod does."""
+        now = time.monotonic()
+        busy = {job.worker_id for job in self.jobs.values() if job.status == "IN_PROGRESS"}
+        for worker_id in filter(None, busy):
+            if now - self._seen.get(worker_id, now) >= lost_after_s:
+                await self.abandon(worker_id)
 
     async def purge(self) -> int:
         """Drop what waits, and answer how many jobs that were."""

@@ -21,14 +21,16 @@ class RunPodServer:
     """Serves one endpoint while its context is open; its methods may be called from any thread.
 
     A worker's poll for jobs is held for up to `hold_s` seconds, one for stop signals for up to `stop_hold_s`: the
-    library looks away for a second after each of those that brought nothing, and ends only when both have ended.
+    library looks away for a second after each of those that brought nothing, and ends only when both have ended. With
+    `lost_after_s`, a worker that was silent for so long is taken for lost, and its jobs queue again.
     """
 
     endpoint_id = "local"
     api_key = "local-key"
 
-    def __init__(self, *, hold_s: float = 0.5, stop_hold_s: float = 60.0) -> None:
+    def __init__(self, *, hold_s: float = 0.5, stop_hold_s: float = 60.0, lost_after_s: float | None = None) -> None:
         self._hold_s = hold_s
+        self._lost_after_s = lost_after_s
         self._stop_hold_s = stop_hold_s
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="runpod-server", daemon=True)
@@ -39,6 +41,7 @@ class RunPodServer:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._loop.call_soon_threadsafe(self._watch.cancel)
         self._call(self._runner.cleanup())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -102,6 +105,12 @@ class RunPodServer:
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._watch = asyncio.ensure_future(self._abandon_silent())
+
+    async def _abandon_silent(self) -> None:
+        while self._lost_after_s is not None:
+            await self._endpoint.abandon_silent(self._lost_after_s)
+            await asyncio.sleep(self._lost_after_s / 4)
 
     def _read(self, look: Callable[[Endpoint], _T]) -> _T:
         async def read() -> _T:

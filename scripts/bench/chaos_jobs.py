@@ -1,0 +1,107 @@
+"""The jobs of the chaos run, how each must end, and whether it did."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.artifacts.store import ArtifactStore
+from runtime.jobs.record import JobRecord, Status
+
+TENANT = "default"
+ATTEMPTS = 10
+_KINDS = ("picture",) * 7 + ("rejected", "late", "cancelled")
+_ENDS = {
+    "picture": Status.COMPLETED,
+    "rejected": Status.FAILED,
+    "late": Status.TIMED_OUT,
+    "cancelled": Status.CANCELLED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A job, the platform that brings it, its picture's colour and how it must end.
+
+    `cancel_while` is the state in which its cancel is asked for; `deliveries` how often its platform sends it at first.
+    """
+
+    job_id: str
+    platform: str
+    kind: str
+    colour: int
+    deliveries: int = 1
+    cancel_while: Status | None = None
+    request: dict[str, Any] = field(repr=False)
+
+    @property
+    def end(self) -> Status:
+        return _ENDS[self.kind]
+
+
+def plan(count: int, *, seed: int, log: str) -> Sequence[Planned]:
+    """`count` jobs, half of them on each platform; slow ones write their steps to `log`."""
+    draw = random.Random(seed)
+    return [_planned(number, draw, log) for number in range(count)]
+
+
+def _planned(number: int, draw: random.Random, log: str) -> Planned:
+    kind, colour = _KINDS[number // 2 % len(_KINDS)], draw.randrange(1 << 24)
+    while_ = draw.choice((Status.PENDING, Status.RUNNING)) if kind == "cancelled" else None
+    job_id = f"job-{number:04}"
+    return Planned(
+        job_id=job_id,
+        platform=("sqs", "runpod")[number % 2],
+        kind=kind,
+        colour=colour,
+        deliveries=draw.choice((1, 1, 1, 2)),
+        cancel_while=while_,
+        request={
+            "workflow": _workflow(kind, colour, log),
+            "job_id": job_id,
+            "priority": draw.choice(("high", "normal", "low")),
+            "max_attempts": ATTEMPTS,
+            **({"timeout_s": 0.5} if kind == "late" else {}),
+        },
+    )
+
+
+def _workflow(kind: str, colour: int, log: str) -> dict[str, Any]:
+    picture = {"class_type": "EmptyImage", "inputs": {"width": 32, "height": 32, "batch_size": 1, "color": colour}}
+    if kind == "rejected":
+        picture = {"class_type": "EmptyImage", "inputs": {"width": "wide"}}
+    if kind in ("late", "cancelled"):
+        picture = {"class_type": "TimedSteps", "inputs": {"steps": 900, "step_s": 0.05, "log": log}}
+    save = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "chaos"}}
+    return {"1": picture, "2": save}
+
+
+def faults_of(job: Planned, record: JobRecord | None, artifacts: ArtifactStore) -> Iterator[str]:
+    """What is wrong with how the job ended; nothing where all is right."""
+    if record is None:
+        yield "absent"
+        return
+    if record.status is not job.end:
+        yield f"{record.status.value} and not {job.end.value}: {record.error.message if record.error else ''}"
+    if record.attempt + record.handbacks != record.fencing_token:
+        yield f"{record.attempt} attempts and {record.handbacks} hand-backs, but {record.fencing_token} claims"
+    if (job.end is Status.COMPLETED) != (len(record.outputs) == 1):
+        yield f"{len(record.outputs)} outputs"
+    for output in record.outputs:
+        data = artifacts.get(output.key)
+        if f"/{job.job_id}/{record.fencing_token}/" not in f"/{output.key}":
+            yield f"{output.key} is not under the winner's token {record.fencing_token}"
+        if data is None or hashlib.sha256(data).hexdigest() != output.sha256:
+            yield f"{output.key} has not the bytes that the record says"
+        elif _colour(data) != job.colour:
+            yield f"{output.key} is another job's picture"
+
+
+def _colour(data: bytes) -> int:
+    from PIL import Image
+
+    return int.from_bytes(Image.open(io.BytesIO(data)).convert("RGB").tobytes()[:3], "big")
