@@ -14,8 +14,9 @@ from runtime.jobs.record import JobRecord, Status
 
 TENANT = "default"
 ATTEMPTS = 10
-_KINDS = ("picture",) * 7 + ("rejected", "late", "cancelled")
+_KINDS = (*("picture", "slow picture") * 3, "picture", "rejected", "late", "cancelled")
 _ENDS = {
+    "slow picture": Status.COMPLETED,
     "picture": Status.COMPLETED,
     "rejected": Status.FAILED,
     "late": Status.TIMED_OUT,
@@ -50,7 +51,8 @@ def plan(count: int, *, seed: int, log: str) -> Sequence[Planned]:
 
 
 def _planned(number: int, draw: random.Random, log: str) -> Planned:
-    kind, colour = _KINDS[number // 2 % len(_KINDS)], draw.randrange(1 << 24)
+    kind = _KINDS[number // 2 % len(_KINDS)]
+    colour = 0 if kind == "slow picture" else draw.randrange(1 << 24)
     while_ = draw.choice((Status.PENDING, Status.RUNNING)) if kind == "cancelled" else None
     job_id = f"job-{number:04}"
     return Planned(
@@ -74,8 +76,9 @@ def _workflow(kind: str, colour: int, log: str) -> dict[str, Any]:
     picture = {"class_type": "EmptyImage", "inputs": {"width": 32, "height": 32, "batch_size": 1, "color": colour}}
     if kind == "rejected":
         picture = {"class_type": "EmptyImage", "inputs": {"width": "wide"}}
-    if kind in ("late", "cancelled"):
-        picture = {"class_type": "TimedSteps", "inputs": {"steps": 900, "step_s": 0.05, "log": log}}
+    if kind in ("slow picture", "late", "cancelled"):
+        steps = 20 if kind == "slow picture" else 900
+        picture = {"class_type": "TimedSteps", "inputs": {"steps": steps, "step_s": 0.05, "log": log}}
     save = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "chaos"}}
     return {"1": picture, "2": save}
 

@@ -89,7 +89,7 @@ class ExpectedJob:
         elif self.attempt >= self.max_attempts:
             self._end(Status.FAILED, now)
         else:
-            self._wait(not_before)
+            self._wait(not_before, not_before=not_before)
         return True
 
     def sweep(self, now: float) -> None:
@@ -124,9 +124,9 @@ class ExpectedJob:
         self.status = status
         self.webhook_due = (now + HOLD_S, 0) if self.tells else None
 
-    def _wait(self, not_before: float) -> None:
+    def _wait(self, due_at: float, *, not_before: float = 0.0) -> None:
         self.status, self.not_before = Status.PENDING, not_before
-        self.given_up_at = not_before + ABANDONED_S
+        self.given_up_at = due_at + ABANDONED_S
 
     def _is_held_by(self, token: int) -> bool:
         return self.status is Status.RUNNING and token == self.claims
