@@ -18,11 +18,12 @@ class SqliteFile:
     """The file `path`, made with its folder; `migrations` take it from the version that is their place to the next.
 
     A machine that loses power may lose the last writes, never the file (WAL, synchronous=NORMAL). Not for a network
-    share, and not to be carried over a fork. Every call may raise StateUnavailable.
+    share, and not to be carried over a fork. Every call may raise StateUnavailable, which calls it `name`.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str], *, name: str) -> None:
         self._path = path
+        self._name = name
         self._migrations = migrations
         self._lock = threading.Lock()
         self._opened: sqlite3.Connection | None = None
@@ -36,7 +37,7 @@ class SqliteFile:
                     self._opened = self._open()
                 yield self._opened
             except (sqlite3.Error, OSError) as exc:
-                raise StateUnavailable(f"the store {self._path} cannot be used: {exc}") from exc
+                raise StateUnavailable(f"the {self._name} {self._path} cannot be used: {exc}") from exc
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -71,7 +72,7 @@ class SqliteFile:
             version = _version(connection)
             if version > newest:
                 raise StateUnavailable(
-                    f"the store {self._path} has schema version {version}, written by a newer release; "
+                    f"the {self._name} {self._path} has schema version {version}, written by a newer release; "
                     f"this one reads up to {newest}"
                 )
             for script in self._migrations[version:]:

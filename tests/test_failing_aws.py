@@ -59,7 +59,8 @@ class Aws:
         self.calls: Counter[str] = Counter()
 
     def watch(self, worker: Worker, part: str, service: str) -> None:
-        events = getattr(worker._parts, part)._access.session.events
+        store = getattr(worker._parts, part)
+        events = getattr(store, "_table", store)._access.session.events
         events.register_first(f"before-send.{service}", self._answer)
         events.register(f"before-call.{service}", lambda model, **_: self.calls.update([model.name]))
 

@@ -25,12 +25,10 @@ FETCHERS_AND_STORES = (
     "fetch/s3",
     "artifacts/s3",
     "artifacts/presign",
-    "documents/dynamodb",
     "models/sync/s3",
-    "jobs/dynamodb",
+    "dynamo_table",
     "queue/sqs",
     "jobs/table",
-    "queue/sqs",
 )
 
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from runtime.aws import AwsAccess, client_config, explain
+from runtime.aws import AwsAccess
 from runtime.clock import Clock, SystemClock
 from runtime.documents.store import ABSENT, Document
 from runtime.documents.table import COLLECTION, EXPIRY, NAME
-from runtime.errors import StateUnavailable
+from runtime.dynamo_table import Conflict, DynamoTable
 from runtime.jobs.attributes import from_attributes, to_attributes
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-_CONNECTIONS = 16
-_READ_TIMEOUT_S = 5.0
 _LIVE = f"(attribute_not_exists({EXPIRY}) OR {EXPIRY} > :now)"
 _GONE = f"(attribute_not_exists({COLLECTION}) OR {EXPIRY} <= :now)"
 
@@ -27,25 +20,21 @@ class DynamoDocumentStore:
     """A DocumentStore in the DynamoDB table `table`, which is `table.TABLE`. Each call is one request, as a rule."""
 
     def __init__(self, table: str, *, access: AwsAccess | None = None, clock: Clock | None = None) -> None:
-        self._table = table
-        self._access = access or AwsAccess()
+        self._table = DynamoTable(table, access)
         self._clock = clock or SystemClock()
-        self._lock = threading.Lock()
-        self._made: DynamoDBClient | None = None
 
     def prepare(self) -> None:
-        with self._translated("prepare"):
-            self._client()
+        with self._table.translated("prepare"):
+            self._table.client()
 
     def close(self) -> None:
-        with self._lock:
-            if self._made is not None:
-                self._made.close()
-                self._made = None
+        self._table.close()
 
     def get(self, collection: str, name: str) -> Document | None:
-        with self._translated("GetItem"):
-            answer = self._client().get_item(TableName=self._table, Key=_key(collection, name), ConsistentRead=True)
+        with self._table.translated("GetItem"):
+            answer = self._table.client().get_item(
+                TableName=self._table.name, Key=_key(collection, name), ConsistentRead=True
+            )
         item = answer.get("Item")
         return None if item is None or self._is_expired(item) else _document(item)
 
@@ -67,9 +56,9 @@ class DynamoDocumentStore:
                 return put
 
     def delete(self, collection: str, name: str) -> bool:
-        with self._translated("DeleteItem"):
-            answer = self._client().delete_item(
-                TableName=self._table, Key=_key(collection, name), ReturnValues="ALL_OLD"
+        with self._table.translated("DeleteItem"):
+            answer = self._table.client().delete_item(
+                TableName=self._table.name, Key=_key(collection, name), ReturnValues="ALL_OLD"
             )
         item = answer.get("Attributes")
         return item is not None and not self._is_expired(item)
@@ -78,9 +67,9 @@ class DynamoDocumentStore:
         found: list[Document] = []
         start: dict[str, Any] = {"ExclusiveStartKey": _key(collection, after)} if after else {}
         while len(found) < limit:
-            with self._translated("Query"):
-                answer = self._client().query(
-                    TableName=self._table,
+            with self._table.translated("Query"):
+                answer = self._table.client().query(
+                    TableName=self._table.name,
                     ConsistentRead=True,
                     KeyConditionExpression=f"{COLLECTION} = :collection",
                     FilterExpression=_LIVE,
@@ -106,9 +95,9 @@ class DynamoDocumentStore:
 
     def _add(self, collection: str, name: str, *, amount: int, room: int, condition: str) -> int | None:
         try:
-            with self._translated("UpdateItem"):
-                answer = self._client().update_item(
-                    TableName=self._table,
+            with self._table.translated("UpdateItem"):
+                answer = self._table.client().update_item(
+                    TableName=self._table.name,
                     Key=_key(collection, name),
                     UpdateExpression="SET #value.#count = #value.#count + :amount",
                     ConditionExpression=f"attribute_exists({COLLECTION}) AND {condition}",
@@ -118,7 +107,7 @@ class DynamoDocumentStore:
                     ),
                     ReturnValues="ALL_NEW",
                 )
-        except _Conflict:
+        except Conflict:
             return None
         return int(_document(answer["Attributes"]).value["count"])
 
@@ -129,43 +118,19 @@ class DynamoDocumentStore:
         versions = {} if over == ABSENT else {":over": over}
         condition = _GONE if over == ABSENT else f"version = :over AND {_LIVE}"
         try:
-            with self._translated("PutItem"):
-                self._client().put_item(
-                    TableName=self._table,
+            with self._table.translated("PutItem"):
+                self._table.client().put_item(
+                    TableName=self._table.name,
                     Item={**_key(collection, name), **to_attributes(held)},
                     ConditionExpression=condition,
                     ExpressionAttributeValues=to_attributes({":now": self._clock.wall(), **versions}),
                 )
-        except _Conflict:
+        except Conflict:
             return None
         return Document(name=name, value=value, version=over + 1)
 
     def _is_expired(self, item: Mapping[str, Any]) -> bool:
         return EXPIRY in item and float(item[EXPIRY]["N"]) <= self._clock.wall()
-
-    def _client(self) -> DynamoDBClient:
-        with self._lock:
-            if self._made is None:
-                config = client_config(read_timeout_s=_READ_TIMEOUT_S, max_pool_connections=_CONNECTIONS)
-                session = self._access.session
-                self._made = session.client("dynamodb", endpoint_url=self._access.endpoint_url, config=config)
-            return self._made
-
-    @contextmanager
-    def _translated(self, operation: str) -> Iterator[None]:
-        """A failed condition as _Conflict, every other error of boto3's as StateUnavailable."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield
-        except (BotoCoreError, ClientError) as exc:
-            if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                raise _Conflict from exc
-            raise StateUnavailable(f"{operation} on DynamoDB table {self._table!r} failed: {explain(exc)}") from exc
-
-
-class _Conflict(Exception):
-    """A write's condition did not hold."""
 
 
 def _key(collection: str, name: str) -> dict[str, Any]:

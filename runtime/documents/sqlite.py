@@ -43,7 +43,7 @@ class SqliteDocumentStore:
     """A DocumentStore in the file `path`; expired documents are deleted by the next put."""
 
     def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
-        self._file = SqliteFile(path, _MIGRATIONS)
+        self._file = SqliteFile(path, _MIGRATIONS, name="document store")
         self._clock = clock or SystemClock()
 
     def prepare(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from runtime.aws import AwsAccess, client_config, explain
+from runtime.aws import AwsAccess
 from runtime.clock import Clock, SystemClock
+from runtime.dynamo_table import Conflict, DynamoTable, Item
 from runtime.errors import StateUnavailable
 from runtime.jobs import overflow, transitions
 from runtime.jobs.attributes import from_attributes, to_attribute, to_attributes
@@ -21,15 +21,8 @@ from runtime.jobs.store import ANONYMOUS_DAYS, EXAMINED, Page, due_shard, likene
 from runtime.jobs.table import BY_DUE, BY_LIKENESS, BY_USER, EXPIRY, KEY
 from runtime.jobs.update_expression import update_expression
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
 _CONFLICTS = 10
 """How often a move is tried again because another caller moved the job meanwhile."""
-_CONNECTIONS = 16
-_READ_TIMEOUT_S = 5.0
-
-Item = Mapping[str, Any]
 
 
 class DynamoJobStore(JobMoves):
@@ -43,21 +36,15 @@ class DynamoJobStore(JobMoves):
         self, table: str, *, access: AwsAccess | None = None, blobs: Blobs | None = None, clock: Clock | None = None
     ) -> None:
         super().__init__(clock or SystemClock())
-        self._table = table
-        self._access = access or AwsAccess()
+        self._table = DynamoTable(table, access)
         self._blobs = blobs
-        self._lock = threading.Lock()
-        self._made: DynamoDBClient | None = None
 
     def prepare(self) -> None:
-        with self._translated("prepare"):
-            self._client()
+        with self._table.translated("prepare"):
+            self._table.client()
 
     def close(self) -> None:
-        with self._lock:
-            if self._made is not None:
-                self._made.close()
-                self._made = None
+        self._table.close()
 
     def get(self, tenant: str, job_id: str) -> JobRecord | None:
         return self._record(self._item(JobKey(tenant, job_id)))
@@ -95,9 +82,9 @@ class DynamoJobStore(JobMoves):
         return [to_summary(from_attributes(item)) for item in items]
 
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
-        with self._translated("Query"):
-            answer = self._client().query(
-                TableName=self._table,
+        with self._table.translated("Query"):
+            answer = self._table.client().query(
+                TableName=self._table.name,
                 IndexName=BY_DUE,
                 KeyConditionExpression="due_shard = :shard AND due_at <= :now",
                 ExpressionAttributeValues=to_attributes({":shard": shard, ":now": self._clock.wall()}),
@@ -106,9 +93,9 @@ class DynamoJobStore(JobMoves):
         return [JobKey(*item[KEY]["S"].split("#", 1)) for item in answer["Items"]]
 
     def leave_due(self, key: JobKey) -> None:
-        with suppress(_Conflict), self._translated("UpdateItem"):
-            self._client().update_item(
-                TableName=self._table,
+        with suppress(Conflict), self._table.translated("UpdateItem"):
+            self._table.client().update_item(
+                TableName=self._table.name,
                 Key={KEY: to_attribute(str(key))},
                 UpdateExpression="REMOVE due_at",
                 ConditionExpression=f"{EXPIRY} <= :now",
@@ -126,7 +113,7 @@ class DynamoJobStore(JobMoves):
             try:
                 self._write(before, after, request)
                 return Moved(record=after, changed=True)
-            except _Conflict as conflict:
+            except Conflict as conflict:
                 before = self._record(conflict.item or self._item(key))
             if before == after:  # written by ourselves: the answer was lost, and botocore sent it again
                 return Moved(record=after, changed=True)
@@ -145,9 +132,9 @@ class DynamoJobStore(JobMoves):
 
     def _put(self, key: JobKey, document: Item, request: str | None) -> None:
         extra = {KEY: str(key), "user_key": _user_key(document), "due_shard": due_shard(key)}
-        with self._translated("PutItem"):
-            self._client().put_item(
-                TableName=self._table,
+        with self._table.translated("PutItem"):
+            self._table.client().put_item(
+                TableName=self._table.name,
                 Item=to_attributes({**document, **extra, **self._held(key, request)}),
                 ConditionExpression=f"attribute_not_exists({KEY}) OR {EXPIRY} <= :now",
                 ExpressionAttributeValues=to_attributes({":now": self._clock.wall()}),
@@ -158,18 +145,18 @@ class DynamoJobStore(JobMoves):
         return {} if request is None else overflow.put_request(key, request, self._blobs)
 
     def _update(self, before: JobRecord, document: Item) -> None:
-        with self._translated("UpdateItem"):
-            self._client().update_item(
-                TableName=self._table,
+        with self._table.translated("UpdateItem"):
+            self._table.client().update_item(
+                TableName=self._table.name,
                 Key={KEY: to_attribute(str(before.key))},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **update_expression(to_document(before), document),
             )
 
     def _item(self, key: JobKey) -> Item | None:
-        with self._translated("GetItem"):
-            answer = self._client().get_item(
-                TableName=self._table, Key={KEY: to_attribute(str(key))}, ConsistentRead=True
+        with self._table.translated("GetItem"):
+            answer = self._table.client().get_item(
+                TableName=self._table.name, Key={KEY: to_attribute(str(key))}, ConsistentRead=True
             )
         return answer.get("Item")
 
@@ -206,9 +193,9 @@ class DynamoJobStore(JobMoves):
     ) -> tuple[Sequence[Item], Item | None]:
         """Jobs of one partition of an index that have not expired, last first, and where the rest begins."""
         resumed: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
-        with self._translated("Query"):
-            answer = self._client().query(
-                TableName=self._table,
+        with self._table.translated("Query"):
+            answer = self._table.client().query(
+                TableName=self._table.name,
                 IndexName=index,
                 KeyConditionExpression=f"{attribute} = :value",
                 FilterExpression=f"attribute_not_exists({EXPIRY}) OR {EXPIRY} > :now",
@@ -218,35 +205,6 @@ class DynamoJobStore(JobMoves):
                 **resumed,
             )
         return answer["Items"], answer.get("LastEvaluatedKey")
-
-    def _client(self) -> DynamoDBClient:
-        with self._lock:
-            if self._made is None:
-                config = client_config(read_timeout_s=_READ_TIMEOUT_S, max_pool_connections=_CONNECTIONS)
-                session = self._access.session
-                self._made = session.client("dynamodb", endpoint_url=self._access.endpoint_url, config=config)
-            return self._made
-
-    @contextmanager
-    def _translated(self, operation: str) -> Iterator[None]:
-        """A failed condition as _Conflict, every other error of boto3's as StateUnavailable."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield
-        except (BotoCoreError, ClientError) as exc:
-            if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                found: dict[str, Any] = {**exc.response}
-                raise _Conflict(found.get("Item")) from exc
-            raise StateUnavailable(f"{operation} on DynamoDB table {self._table!r} failed: {explain(exc)}") from exc
-
-
-class _Conflict(Exception):
-    """A write's condition did not hold; `item` is what stands there, where the service says so."""
-
-    def __init__(self, item: Item | None) -> None:
-        super().__init__("the item is not what the write needs")
-        self.item = item
 
 
 def _user_key(document: Item) -> str:

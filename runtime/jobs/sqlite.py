@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from runtime.clock import Clock, SystemClock
-from runtime.errors import StateUnavailable
 from runtime.jobs import transitions
 from runtime.jobs.codec import from_document, to_document, to_summary
 from runtime.jobs.moves import JobMoves, Moved
 from runtime.jobs.record import JobKey, JobRecord, JobSummary, Status
 from runtime.jobs.store import Page, due_shard, likeness_key, read_cursor, write_cursor
-
-BUSY_TIMEOUT_S = 10.0
-"""How long a call waits for other processes' writes before it gives up."""
+from runtime.sqlite_file import SqliteFile
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -87,26 +82,21 @@ class SqliteJobStore(JobMoves):
 
     def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
         super().__init__(clock or SystemClock())
-        self._path = path
-        self._lock = threading.Lock()
-        self._opened: sqlite3.Connection | None = None
+        self._file = SqliteFile(path, _MIGRATIONS, name="job store")
 
     def prepare(self) -> None:
-        with self._connection():
+        with self._file.connection():
             pass
 
     def close(self) -> None:
-        with self._lock:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+        self._file.close()
 
     def get(self, tenant: str, job_id: str) -> JobRecord | None:
-        with self._connection() as connection:
+        with self._file.connection() as connection:
             return self._read(connection, JobKey(tenant, job_id))
 
     def request_of(self, tenant: str, job_id: str) -> str | None:
-        with self._connection() as connection:
+        with self._file.connection() as connection:
             row = connection.execute(_REQUEST, (tenant, job_id, self._clock.wall())).fetchone()
         return row[0] if row else None
 
@@ -122,7 +112,7 @@ class SqliteJobStore(JobMoves):
         after = read_cursor(cursor) if cursor else _AFTER_ALL
         of_status = status.value if status else None
         values = (tenant, user_id, *after, self._clock.wall(), of_status, of_status, limit + 1)
-        with self._connection() as connection:
+        with self._file.connection() as connection:
             rows = connection.execute(_LIST, values).fetchall()
         jobs = tuple(to_summary(json.loads(row[0])) for row in rows[:limit])
         more = len(rows) > limit
@@ -130,21 +120,21 @@ class SqliteJobStore(JobMoves):
 
     def list_alike(self, tenant: str, engine: str, likeness: str, *, limit: int = 50) -> Sequence[JobSummary]:
         values = (f"{tenant}#{engine}#{likeness}", self._clock.wall(), limit)
-        with self._connection() as connection:
+        with self._file.connection() as connection:
             return [to_summary(json.loads(row[0])) for row in connection.execute(_ALIKE, values)]
 
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
-        with self._connection() as connection:
+        with self._file.connection() as connection:
             return [JobKey(*row) for row in connection.execute(_DUE, (shard, self._clock.wall(), limit))]
 
     def leave_due(self, key: JobKey) -> None:
-        with self._connection() as connection:
+        with self._file.connection() as connection:
             connection.execute(_LEAVE_DUE, (*key, self._clock.wall()))
 
     def _move(
         self, key: JobKey, move: transitions.Move, *, known: JobRecord | None, request: str | None = None
     ) -> Moved:
-        with self._connection() as connection, _transaction(connection):
+        with self._file.transaction() as connection:
             before = self._read(connection, key)
             after = transitions.apply(move, before)
             if after is None or after is before:
@@ -167,63 +157,6 @@ class SqliteJobStore(JobMoves):
         birth = (*record.key, record.user_id, record.created_at, due_shard(record.key), request)
         connection.execute(_INSERT, (*_columns(record), *birth))
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """The one connection, for one thread at a time; SQLite's errors are StateUnavailable."""
-        with self._lock:
-            try:
-                if self._opened is None:
-                    self._opened = _open(self._path)
-                yield self._opened
-            except (sqlite3.Error, OSError) as exc:
-                raise StateUnavailable(f"the job store {self._path} cannot be used: {exc}") from exc
-
 
 def _columns(record: JobRecord) -> tuple[Any, ...]:
     return record.due_at, record.expires_at, likeness_key(record), record.finished_at, _encode(to_document(record))
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        _migrate(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if _version(connection) == len(_MIGRATIONS):
-        return
-    with _transaction(connection):
-        version = _version(connection)
-        if version > len(_MIGRATIONS):
-            raise StateUnavailable(
-                f"the job store {path} has schema version {version}, written by a newer release; "
-                f"this one reads up to {len(_MIGRATIONS)}"
-            )
-        for script in _MIGRATIONS[version:]:
-            for statement in script.split(";"):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite itself rolls back where the disk is full
-            connection.execute("ROLLBACK")
-        raise

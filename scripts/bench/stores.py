@@ -108,7 +108,7 @@ def _on_sqlite() -> Mapping[str, int]:
     clock = ManualClock()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         store = SqliteJobStore(Path(folder) / "jobs.db", clock=clock)
-        with store._connection() as connection:
+        with store._file.connection() as connection:
             connection.set_trace_callback(lambda statement: counts.update([statement.split()[0]]))
         _minute_of_work(store, clock)
         store.close()
@@ -124,7 +124,9 @@ def _on_dynamodb() -> Mapping[str, int]:
         access = AwsAccess(region="eu-west-1", access_key_id="AKIDTEST", secret_access_key="not-a-secret")
         create_table(access.session.client("dynamodb"), "jobs")
         store = DynamoJobStore("jobs", access=access, clock=clock)
-        store._client().meta.events.register("before-call.dynamodb", lambda model, **_: counts.update([model.name]))
+        store._table.client().meta.events.register(
+            "before-call.dynamodb", lambda model, **_: counts.update([model.name])
+        )
         _minute_of_work(store, clock)
     return counts
 

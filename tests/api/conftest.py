@@ -32,7 +32,7 @@ def documents(tmp_path: Path, clock: ManualClock) -> Iterator[DocumentStore]:
     store.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., TestClient]]:
     """`open_api(NAME=value, ...)`: a client of an API with a worker of its own, by these variables."""
     with ExitStack() as life:
@@ -46,13 +46,13 @@ def open_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
         yield start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def api(open_api: Callable[..., TestClient]) -> TestClient:
     """An API that asks for tokens."""
     return open_api(SECRET_KEY=SECRET_KEY, MAX_FILE_SIZE="200000", MAX_REQUEST_SIZE="100000")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def login(api: TestClient) -> Login:
     """`login("ada")`: the headers of an account of that name, made on first use."""
     known: dict[str, dict[str, str]] = {}
@@ -67,7 +67,7 @@ def login(api: TestClient) -> Login:
     return headers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def key(api: TestClient, login: Login) -> Callable[..., dict[str, str]]:
     """`key("read", ...)`: the headers of a key of ada's with these scopes."""
 
@@ -87,6 +87,6 @@ def graph(color: int = 0xFF0000, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workflow() -> Callable[..., dict[str, Any]]:
     return graph

@@ -300,7 +300,7 @@ def on_moto() -> Iterator[tuple[Backend, list[Callable[[], None]]]]:
             stores = [DynamoJobStore(table, access=access, clock=clock) for clock in clocks]
             for store in stores:
                 for write in ("PutItem", "UpdateItem"):
-                    store._client().meta.events.register(f"before-call.dynamodb.{write}", interlope)
+                    store._table.client().meta.events.register(f"before-call.dynamodb.{write}", interlope)
             return stores
 
         yield open_stores, interlopers

@@ -121,12 +121,12 @@ def test_the_heartbeat_waits_for_no_lock_that_a_reader_holds(tmp_path: Path, fac
 def test_a_full_disk_is_one_failed_call_and_the_store_serves_on(tmp_path: Path, facts: JobFacts) -> None:
     store = SqliteJobStore(tmp_path / "jobs.db")
     store.prepare()
-    with store._connection() as connection:
+    with store._file.connection() as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StateUnavailable, match="full"):
         store.create(facts, dispatch_by=0, request="x" * 100_000)
-    with store._connection() as connection:
+    with store._file.connection() as connection:
         connection.execute("PRAGMA max_page_count = 1000000")
     assert isinstance(store.claim(facts, worker_id="worker-a"), Claim)
     store.close()

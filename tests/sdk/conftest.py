@@ -13,7 +13,7 @@ from runtime.api.build import build_api
 from runtime.settings import Settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory, mini_models: Path) -> Iterator[str]:
     """The address of a deployment that runs jobs and asks for no token."""
     listener = socket.create_server(("127.0.0.1", 0))

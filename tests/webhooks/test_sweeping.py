@@ -83,7 +83,7 @@ def test_a_call_that_could_not_be_noted_is_made_again(
 ) -> None:
     courier = make_courier()
     well = courier._jobs
-    courier._jobs = Deaf(jobs._path, clock=clock)
+    courier._jobs = Deaf(jobs._file._path, clock=clock)
     clock.ahead_s = HOLD_S
     assert Sweeper(jobs=jobs, clock=clock, courier=courier).sweep() == Swept(errors=1)
     courier._jobs = well
