@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import random
 import string
-import time
 
 import pytest
 
 from runtime.near_names import near_names
+from tests.cpu_time import at_once
 
 
 def test_the_nearest_name_comes_first() -> None:
@@ -34,12 +34,10 @@ def test_what_nobody_misspelt_has_no_near_names(spelling: str) -> None:
 def test_names_made_to_be_slow_are_looked_through_at_once() -> None:
     alphabet = [chr(code) for code in range(0x4E00, 0x4E00 + 200)]
     names = ["".join(random.Random(n).sample(alphabet, 200)) for n in range(5_000)]
-    started = time.process_time()
-    near_names("".join(alphabet), names)
-    assert time.process_time() - started < 1.0
+    with at_once():
+        near_names("".join(alphabet), names)
 
 
 def test_a_name_of_megabytes_is_not_compared() -> None:
-    started = time.process_time()
-    assert near_names("ab" * 90, ["ba" * 5_000_000]) == []
-    assert time.process_time() - started < 0.5
+    with at_once():
+        assert near_names("ab" * 90, ["ba" * 5_000_000]) == []

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
 from runtime.errors import InvalidRequest
 from runtime.graph.overrides import apply_overrides, seeds_of
+from tests.cpu_time import at_once
 
 
 @pytest.fixture
@@ -111,16 +111,13 @@ def test_a_key_without_end_is_refused_unread(workflow: Any) -> None:
 def test_many_overrides_of_one_node_with_many_inputs_take_no_time() -> None:
     names = [f"x{n}" for n in range(10_000)]
     workflow = {"1": {"class_type": "A", "inputs": dict.fromkeys(names, 0)}}
-    started = time.process_time()
-    changed = apply_overrides(workflow, {f"1.{name}": 1 for name in names})
-    assert time.process_time() - started < 1.0
+    with at_once():
+        changed = apply_overrides(workflow, {f"1.{name}": 1 for name in names})
     assert set(changed["1"]["inputs"].values()) == {1}
 
 
 def test_a_title_of_megabytes_costs_no_comparison(workflow: Any) -> None:
     letters = "".join(map(chr, range(0x4E00, 0x5E00)))
     workflow["9"] = {"class_type": "A", "inputs": {"x": 1}, "_meta": {"title": letters * 20}}
-    started = time.process_time()
-    with pytest.raises(InvalidRequest, match="no node has the id"):
+    with at_once(), pytest.raises(InvalidRequest, match="no node has the id"):
         apply_overrides(workflow, {f"{letters[:900]}.x": 1})
-    assert time.process_time() - started < 0.5
