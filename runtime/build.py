@@ -26,6 +26,7 @@ from runtime.models.sync.assembly import build_fetcher
 from runtime.settings import Settings
 from runtime.spool import Spool
 from runtime.sweeper import Sweeper
+from runtime.telemetry.metrics import NOBODY, Recorder
 from runtime.webhooks.courier import Courier
 from runtime.webhooks.sender import WebhookSender
 from runtime.worker import Parts, Worker
@@ -56,6 +57,7 @@ def build(
     delivery: str | None = None,
     result_limit_bytes: int | None = None,
     clock: Clock | None = None,
+    recorder: Recorder = NOBODY,
 ) -> Worker:
     """A worker with the stores and engines that the settings name, or with the `engines` of a snapshot.
 
@@ -98,6 +100,7 @@ def build(
         max_request_bytes=settings.max_request_size,
         max_nodes=settings.max_nodes,
         comfy_org_api_key=settings.comfy_org_api_key.get_secret_value() if settings.comfy_org_api_key else None,
+        recorder=recorder,
     )
     return Worker(parts)
 

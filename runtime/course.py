@@ -15,6 +15,7 @@ from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.results import recorded_result, result_of, waiting_result
 from runtime.retries import Requeue, may_retry, retry_delay_s
+from runtime.telemetry.jobs import record_end
 
 if TYPE_CHECKING:
     from runtime.worker import Parts
@@ -156,7 +157,7 @@ class Course:
 
     def _left(self, record: JobRecord, error: ServerlessError, delay_s: float) -> JobResult:
         """Of a job that is left to others; it has ended all the same if its cancel was asked for meanwhile."""
-        self._parts.webhooks.ended(record)
+        self._ended(record)
         return self._recorded(record) if record.status.is_terminal else self._waiting(error, delay_s)
 
     def _finish(self, attempt: Attempt, claim: Claim, finished: Finished) -> JobResult:
@@ -164,7 +165,7 @@ class Course:
         try:
             if not claim.may_publish(parts.clock.monotonic()):
                 raise LeaseLost(f"the lease of job {attempt.job_id} ran out before its end was written")
-            parts.webhooks.ended(parts.jobs.finish(claim, finished.outcome))
+            self._ended(parts.jobs.finish(claim, finished.outcome))
         except LeaseLost as exc:
             attempt.discard()
             return self._waiting(exc, TAKEN_OVER_S)
@@ -181,6 +182,11 @@ class Course:
             parts.delivery,
             limit_bytes=parts.result_limit_bytes,
         )
+
+    def _ended(self, record: JobRecord) -> None:
+        """Tell who is to hear of it, if it has ended."""
+        self._parts.webhooks.ended(record)
+        record_end(self._parts.recorder, record)
 
     def _recorded(self, record: JobRecord) -> JobResult:
         parts = self._parts

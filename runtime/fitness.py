@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.telemetry.metrics import NOBODY, Recorder
+
 if TYPE_CHECKING:
     import torch
 
@@ -29,10 +31,13 @@ def fit_worker(
     delivery: str | None = None,
     result_limit_bytes: int | None = None,
     clock: Clock | None = None,
+    recorder: Recorder = NOBODY,
 ) -> Worker:
     """`ready_worker` for a process that is a worker and nothing else: its log goes to standard error."""
     log_to_stderr(settings)
-    return ready_worker(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock)
+    return ready_worker(
+        settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock, recorder=recorder
+    )
 
 
 def log_to_stderr(settings: Settings) -> None:
@@ -46,6 +51,7 @@ def ready_worker(
     delivery: str | None = None,
     result_limit_bytes: int | None = None,
     clock: Clock | None = None,
+    recorder: Recorder = NOBODY,
 ) -> Worker:
     """A worker that is ready for its first job, on a device that was checked before anything was loaded to it.
 
@@ -54,7 +60,7 @@ def ready_worker(
     from runtime.build import build
 
     check_device(settings.device)
-    worker = build(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock)
+    worker = build(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock, recorder=recorder)
     worker.prepare()
     return worker
 

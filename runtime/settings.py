@@ -39,6 +39,15 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _from(
         "LOG_LEVEL", default="INFO", help="the least severe lines that are logged"
     )
+    enable_metrics: bool = _from(
+        "ENABLE_METRICS", default=True, help="whether the HTTP API measures and answers /metrics"
+    )
+    metrics_port: int = _from(
+        "METRICS_PORT", default=0, help="a port of its own for /metrics, on every address; 0 for none", ge=0, le=65535
+    )
+    metrics_token: SecretStr | None = _from(
+        "METRICS_TOKEN", default=None, help="what /metrics of the HTTP API asks for where it asks for tokens"
+    )
     tenant: str = _from(
         "TENANT",
         default="default",

@@ -34,6 +34,7 @@ from runtime.result import JobResult
 from runtime.results import failed_result
 from runtime.retries import Requeue
 from runtime.spool import Spool
+from runtime.telemetry.metrics import NOBODY, Recorder
 from runtime.warm_up import warm_up
 from runtime.webhooks.sender import WebhookSender
 from runtime.webhooks.signature import Signer
@@ -75,6 +76,7 @@ class Parts:
     max_request_bytes: int
     max_nodes: int
     comfy_org_api_key: str | None = field(repr=False)
+    recorder: Recorder = NOBODY
 
 
 class Worker:
@@ -82,6 +84,8 @@ class Worker:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self.running = 0
+        """How many jobs are in `run` now."""
 
     def run(
         self,
@@ -110,6 +114,7 @@ class Worker:
         job_id = request.job_id or platform_job_id or new_job_id(self._parts.clock.wall())
         tenant = tenant or self._parts.tenant
         flag = cancel or CancelFlag()
+        self.running += 1
         try:
             if isinstance(request, RequestReference):
                 request = fetch_request(request, self._parts, tenant, flag)
@@ -128,6 +133,8 @@ class Worker:
         except Exception as exc:  # a store's own defect: whoever asked shall hear of it, and the worker serve the next
             _log.exception("job %s failed", job_id)
             return failed_result(job_id, Internal(f"{type(exc).__name__}: {exc}"))
+        finally:
+            self.running -= 1
 
     def object_info(self) -> Mapping[str, Any]:
         """The node types of the native engine, in ComfyUI's object_info form."""

@@ -58,7 +58,7 @@ Manager = Annotated[Principal, Depends(allowed(Scope.MANAGE))]
 def _principal(parts: ApiParts, request: Request) -> Principal:
     if parts.accounts is None:
         return Principal(tenant=parts.tenant, scopes=Scope.all(), credential=parts.tenant)
-    token = request.headers.get("x-api-key") or _bearer(request.headers.get("authorization", ""))
+    token = request.headers.get("x-api-key") or bearer_of(request.headers.get("authorization", ""))
     if token is None:
         raise Unauthenticated("expected a header `Authorization: Bearer TOKEN` with an access token or an API key")
     if token.startswith(f"{PREFIX}_"):
@@ -66,6 +66,7 @@ def _principal(parts: ApiParts, request: Request) -> Principal:
     return parts.accounts.authenticate(token)
 
 
-def _bearer(header: str) -> str | None:
+def bearer_of(header: str) -> str | None:
+    """The token of an Authorization header; None where it has none."""
     scheme, _, token = header.partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None

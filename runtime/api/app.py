@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from runtime.api.guards import REQUEST_ID, Guards
+from runtime.api.measured import Measured
 from runtime.api.parts import ApiParts
 from runtime.api.problems import MEDIA_TYPE, headers_of, problem_of, status_of
-from runtime.api.routes import auth, catalogue, executions, files, health, runpod
+from runtime.api.routes import auth, catalogue, executions, files, health, measurements, runpod
 from runtime.errors import Internal, InvalidRequest, ServerlessError
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
         openapi_url="/openapi.json" if parts.docs else None,
     )
     app.state.parts = parts
-    for module in (auth, executions, files, catalogue, health, runpod):
+    for module in (auth, executions, files, catalogue, health, measurements, runpod):
         app.include_router(module.router)
     app.add_exception_handler(ServerlessError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -54,6 +55,7 @@ def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(parts.trusted_hosts))
     larger = {"/files/upload": parts.max_file_bytes + _FORM_BYTES}
     app.add_middleware(Guards, max_body_bytes=parts.max_body_bytes, larger=larger, clock=parts.clock)
+    app.add_middleware(Measured, recorder=parts.recorder, clock=parts.clock)
     return app
 
 

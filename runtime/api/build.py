@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ from runtime.fitness import ready_worker
 from runtime.gpu_thread import GpuThread
 from runtime.models.folders import KINDS, ModelFolders
 from runtime.settings import Settings
+from runtime.telemetry.metrics import JOBS_WAITING, Reading, Recorders
+from runtime.telemetry.prometheus import PrometheusRecorder
+from runtime.telemetry.readings import readings_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -61,9 +64,13 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     documents = build_documents(settings, clock)
     folders = ModelFolders([settings.models_path])
     events = EventHub(lambda key: jobs.get(*key))
-    here = WorkerHere(partial(ready_worker, settings))
+    prometheus = PrometheusRecorder() if settings.enable_metrics else None
+    recorder = Recorders([prometheus] if prometheus else [])
+    here = WorkerHere(partial(ready_worker, settings, recorder=recorder))
     gpu = GpuThread(here.build, grace_s=settings.cancel_grace_s)
     dispatcher = LocalDispatcher(gpu, jobs, documents, clock=clock, on_event=events.note)
+    if prometheus is not None:
+        prometheus.read(partial(_readings, here, dispatcher))
     parts = ApiParts(
         executions=Executions(
             jobs,
@@ -73,6 +80,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
             web=WebAccess(allow_private=settings.allow_private_urls),
             signer=settings.webhook_signer,
             clock=clock,
+            recorder=recorder,
         ),
         events=events,
         jobs=jobs,
@@ -93,17 +101,23 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         cors_origins=settings.cors_origins,
         trusted_hosts=settings.trusted_hosts,
         docs=settings.api_docs,
+        recorder=recorder,
+        prometheus=prometheus,
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
     )
-    return build_app(parts, lifespan=_life(dispatcher, gpu, parts))
+    return build_app(parts, lifespan=_life(dispatcher, gpu, parts, settings.metrics_port))
 
 
-def _life(dispatcher: LocalDispatcher, gpu: GpuThread, parts: ApiParts) -> Any:
+def _life(dispatcher: LocalDispatcher, gpu: GpuThread, parts: ApiParts, metrics_port: int) -> Any:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         dispatcher.start()
+        close_metrics = parts.prometheus.listen(metrics_port) if parts.prometheus and metrics_port else None
         try:
             yield
         finally:
+            if close_metrics is not None:
+                close_metrics()
             dispatcher.close()
             gpu.close()
             parts.jobs.close()
@@ -111,6 +125,12 @@ def _life(dispatcher: LocalDispatcher, gpu: GpuThread, parts: ApiParts) -> Any:
             parts.documents.close()
 
     return life
+
+
+def _readings(here: WorkerHere, dispatcher: LocalDispatcher) -> Iterator[Reading]:
+    yield Reading(metric=JOBS_WAITING, value=dispatcher.depth)
+    if here.is_built:
+        yield from readings_of(here.worker)
 
 
 def _accounts(settings: Settings, documents: DocumentStore, clock: Clock) -> Accounts | None:

@@ -17,6 +17,7 @@ from runtime.jobs.store import JobStore, Page
 from runtime.request import JobRequest, OutputOptions
 from runtime.result import JobResult
 from runtime.results import recorded_result
+from runtime.telemetry.metrics import JOBS_SUBMITTED, NOBODY, Recorder
 from runtime.webhooks.signature import Signer
 from runtime.webhooks.target import target_of
 
@@ -44,6 +45,7 @@ class Executions:
         web: WebAccess,
         signer: Signer,
         clock: Clock,
+        recorder: Recorder = NOBODY,
     ) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
@@ -52,6 +54,7 @@ class Executions:
         self._web = web
         self._signer = signer
         self._clock = clock
+        self._recorder = recorder
 
     def submit(self, tenant: str, request: JobRequest) -> Submitted:
         """Keep the job and send it to a worker. The same `job_id` again is the same job.
@@ -72,7 +75,10 @@ class Executions:
         record = self._jobs.create(facts, dispatch_by=dispatch_by, request=request.to_text())
         if record.status is Status.PENDING:
             self._dispatcher.send(record.key, request)
-        return Submitted(record=record, is_new=record.revision == 1)
+        is_new = record.revision == 1
+        if is_new:
+            self._recorder.add(JOBS_SUBMITTED)
+        return Submitted(record=record, is_new=is_new)
 
     def find(self, tenant: str, job_id: str) -> JobRecord:
         """The job as it stands. Raises NotFound for one that is not the tenant's."""

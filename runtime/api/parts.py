@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.api.accounts import Accounts
@@ -17,6 +17,8 @@ from runtime.artifacts.store import ArtifactStore
 from runtime.clock import Clock
 from runtime.documents.store import DocumentStore
 from runtime.jobs.store import JobStore
+from runtime.telemetry.metrics import NOBODY, Recorder
+from runtime.telemetry.prometheus import PrometheusRecorder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +48,6 @@ class ApiParts:
     cors_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
     docs: bool = True
+    recorder: Recorder = NOBODY
+    prometheus: PrometheusRecorder | None = None
+    metrics_token: str | None = field(default=None, repr=False)

@@ -29,6 +29,10 @@ class WorkerHere:
         return self._worker
 
     @property
+    def is_built(self) -> bool:
+        return self._worker is not None
+
+    @property
     def worker(self) -> Worker:
         """The worker. Raises StateUnavailable while it loads, and where it could not be built."""
         if self._failure is not None:

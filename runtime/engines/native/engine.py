@@ -109,8 +109,12 @@ class NativeEngine:
             self._models.attach(self._device())
 
     def health(self) -> Mapping[str, Any]:
-        """The models in each tier, with what they take and what they took."""
-        return {"engine": self.name, "models": asdict(self._models.health())}
+        """The models in each tier, with what they take and what they took; the bytes of nodes' results."""
+        return {
+            "engine": self.name,
+            "models": asdict(self._models.health()),
+            "node_cache_bytes": self._cache.size_bytes,
+        }
 
     def free(self) -> None:
         """Forget kept results and every model."""
