@@ -118,6 +118,7 @@ class Attempt:
             on_progress=on_progress,
             extra_pnginfo={**self._incoming().extra_pnginfo, **self.request.extra_pnginfo},
             api_key_comfy_org=self._api_key(),
+            previews=self.request.previews,
         )
         execution = engine.execute(report, run)
         self._watch.lap("execute")

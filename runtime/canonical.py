@@ -8,13 +8,14 @@ from typing import Any
 
 from runtime.request import JobRequest
 
-_NOT_THE_JOB = {"webhook", "images", "output", "job_id", "workflow"}
+_NOT_THE_JOB = {"webhook", "images", "output", "job_id", "workflow", "previews"}
 
 
 def request_sha256(request: JobRequest, workflow_sha256: str) -> str:
     """The SHA-256 of the request without what may differ between deliveries of one job.
 
-    Left out are the webhook, how outputs are delivered, and the query of a URL (a presigned one changes).
+    Left out are the webhook, whether previews are shown, how outputs are delivered, and the query of a URL (a
+    presigned one changes).
     """
     facts = request.model_dump(mode="json", exclude=_NOT_THE_JOB)
     facts["images"] = [[image.name, _content(image.image)] for image in request.images]

@@ -113,8 +113,8 @@ class Course:
         with parts.heartbeat.watching(claim, self._flag, self._request) as watched:
 
             def report(progress: Progress) -> None:
-                watched.progress = progress
-                parts.webhooks.progress(claim.record, progress)
+                watched.progress = plain = progress.without_preview()
+                parts.webhooks.progress(claim.record, plain)
                 self._on_progress(progress)
 
             end = self._attempt(attempt, report)

@@ -13,7 +13,8 @@ from runtime.progress import Progress, ProgressSink
 class ProgressRelay:
     """A sink for the GPU thread that calls `sink` on the loop's own thread, at most once each `interval_s` seconds.
 
-    What comes sooner is dropped. A call neither waits nor raises: a loop that is closed has nobody who looks.
+    What comes sooner is dropped, unless it has a preview picture, which is rare enough already. A call neither waits
+    nor raises: a loop that is closed has nobody who looks.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class ProgressRelay:
 
     def __call__(self, progress: Progress) -> None:
         now = self._clock()
-        if now < self._due:
+        if now < self._due and progress.preview is None:
             return
         self._due = now + self._interval_s
         with contextlib.suppress(RuntimeError):

@@ -61,6 +61,7 @@ class JobRequest(_Part):
     max_attempts: int = Field(default=2, ge=1, le=10)
     webhook: Webhook | None = None
     engine: Literal["auto", "native", "comfyui"] | None = None
+    previews: bool = False
     extra_pnginfo: dict[PngKeyword, Any] = Field(default={}, max_length=64, repr=False)
     comfy_org_api_key: SecretStr | None = Field(default=None, exclude=True)
 

@@ -35,6 +35,8 @@ SIGNATURES = (
     "execution:PromptExecutor.execute_async",
     "execution:PromptExecutor.handle_execution_error",
     "execution:validate_prompt",
+    "latent_preview:preview_to_image",
+    "latent_preview:LatentPreviewer.decode_latent_to_preview_image",
     "nodes:init_extra_nodes",
     "nodes:SaveImage.save_images",
     "server:PromptServer.__init__",

@@ -29,10 +29,11 @@ def image(**changes: str) -> dict[str, Any]:
         ({}, {"workflow": {"1": {"inputs": {"b": 2, "a": 1}, "class_type": "Any"}}}),
         ({}, {"comfy_org_api_key": "k"}),
         ({}, {"timeout_s": 600}),
+        ({}, {"previews": True}),
         (image(), image(image="https://bucket/a.png?X-Amz-Signature=2")),
         ({"overrides": {"a": 1, "b": 2}}, {"overrides": {"b": 2, "a": 1}}),
     ],
-    ids=["webhook", "job id", "delivery", "order of keys", "api key", "a default", "presigned query", "overrides"],
+    ids=["webhook", "job id", "delivery", "order", "api key", "a default", "previews", "presigned query", "overrides"],
 )
 def test_what_may_differ_between_deliveries_of_one_job_does_not_count(one: Any, other: Any) -> None:
     assert hashed(**one) == hashed(**other)

@@ -49,10 +49,12 @@ class Forever:
         return {"optional": {"after": ("*",)}, "hidden": {"context": "CONTEXT"}}
 
     def run(self, context, after=None):
+        import torch
+
         step = 0
         while True:
             step += 1
-            context.step(step, 1_000_000)
+            context.step(step, 1_000_000, lambda: torch.ones(4, 6, 3))
 
 
 class Defect:
@@ -112,6 +114,17 @@ class Then(list[Progress]):
         super().append(progress)
         if progress.step == self._step:
             self._act()
+
+
+class Each(list[Progress]):
+    """Progress that is kept, and an `act` at each."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+
+    def append(self, progress: Progress) -> None:
+        super().append(progress)
+        self._act()
 
 
 class Home:
@@ -326,6 +339,24 @@ def test_a_cancelled_job_ends_within_a_step_and_leaves_nothing(run: Run, home: H
     assert home.progress[-1].step == 3
     assert home.record("a").status is Status.CANCELLED
     assert home.stored() == []
+
+
+def test_previews_that_are_asked_for_come_with_progress_and_are_in_no_record(
+    run: Run, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.heartbeat.TICK_S", 0.005)
+    flag = CancelFlag()
+
+    def end_when_recorded() -> None:
+        recorded = home.record("a").progress
+        if recorded is not None and recorded.step:
+            flag.set()
+
+    home.progress = Each(end_when_recorded)
+    assert run(FOREVER, cancel=flag, job_id="a", previews=True, timeout_s=30).status == "cancelled"
+    pictures = [progress.preview for progress in home.progress if progress.preview is not None]
+    assert (pictures[0].width, pictures[0].height, pictures[0].data[:2]) == (6, 4, b"\xff\xd8")
+    assert len(pictures) < len(home.progress)
 
 
 def test_a_job_cancelled_before_it_began_runs_nothing(run: Run, home: Home) -> None:

@@ -83,7 +83,10 @@ class ArtifactSink(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One job as an engine sees it. `extra_pnginfo` is what pictures carry beside the graph."""
+    """One job as an engine sees it. `extra_pnginfo` is what pictures carry beside the graph.
+
+    `previews`: whether progress shall carry preview pictures, which cost nothing where it shall not.
+    """
 
     job_id: str
     tenant: str
@@ -93,6 +96,7 @@ class Run:
     on_progress: ProgressSink
     extra_pnginfo: Mapping[str, Any] = field(default_factory=dict)
     api_key_comfy_org: str | None = field(default=None, repr=False)
+    previews: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

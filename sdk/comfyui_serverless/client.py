@@ -63,7 +63,7 @@ class Client:
 
         `overrides` are values by `NODE.input` (a node's id, title or class_type), by an input's name, or `seed`;
         `images` are files for the graph's loaders by the name that they have there. `options` are further fields of a
-        request: `output`, `priority`, `timeout_s`, `user_id`, `webhook`, ...
+        request: `output`, `priority`, `timeout_s`, `previews`, `user_id`, `webhook`, ...
         """
         asked = requests.make_request(workflow, overrides, images, job_id, options)
         return Job(self, self._run(requests.submit(self._backend, asked)), asked)

@@ -61,6 +61,7 @@ class Comfy:
             self.arguments = internals.parse_arguments(self.path, [*base, *placement.arguments(), *arguments])
             # The front end is only ever looked for, never served: without one ComfyUI would end the process.
             self.arguments.front_end_root = str(self.folders.user)
+            self.previews_method = internals.previews_method(self.arguments)
             self.arguments.database_url = "sqlite:///:memory:"
         with self.phase("folders"):
             self._folders(custom_nodes)

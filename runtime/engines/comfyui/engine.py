@@ -168,6 +168,7 @@ class ComfyEngine:
         comfy.listener = self._hear
         internals.quieten_progress_state(execution)
         internals.hook_progress(comfy.module("comfy.utils"), self._step)
+        internals.hook_previews(comfy.module("latent_preview"), self._is_preview_due)
         replace_saving(nodes, self._hand)
         executor = functools.partial(
             internals.new_executor, execution, comfy.server, cache_nodes=self._options.cache_nodes, failed=self._failed
@@ -203,6 +204,7 @@ class ComfyEngine:
 
     def _run_once(self, comfy: Comfy, job: ComfyJob, report: CheckReport) -> None:
         job.run.flag.check()
+        internals.set_previews(comfy.arguments, comfy.previews_method if job.run.previews else None)
         cache = self._result_cache()
         cache.begin(job)
         prompt = copy.deepcopy(dict(report.graph.source))
@@ -236,6 +238,9 @@ class ComfyEngine:
             self._look()
             running = node_id or internals.running_node(self._booted().server)
             self._job.step(value, total, preview, running)
+
+    def _is_preview_due(self) -> bool:
+        return self._job is not None and self._job.previews.is_due()
 
     def _look(self) -> None:
         """Raise what ComfyUI takes for an interruption if the job shall end."""

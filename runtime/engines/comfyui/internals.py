@@ -13,9 +13,12 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import SettingsInvalid
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PINNED_RELEASE = "0.3.64"
 """The release that the image installs and the tests were recorded from."""
@@ -230,6 +233,46 @@ def hook_progress(utils: Any, hook: Callable[[float, float, Any, str | None], No
         hook(value, total, preview, known.get("node_id"))
 
     utils.set_progress_bar_global_hook(report)
+
+
+def hook_previews(latent_preview: Any, is_due: Callable[[], bool]) -> None:
+    """Have samplers make a preview picture only where one `is_due`, and of values that are there.
+
+    ComfyUI copies them from a GPU without waiting for it, since its server looks at them later than its sampler.
+    """
+    previewer, to_image = latent_preview.LatentPreviewer, latent_preview.preview_to_image
+    decode = previewer.decode_latent_to_preview_image
+
+    @functools.wraps(to_image)
+    def preview_to_image(latent_image: Any, *others: Any, **known: Any) -> Any:
+        return to_image(latent_image.cpu(), *others, **known)
+
+    @functools.wraps(decode)
+    def decode_latent_to_preview_image(self: Any, preview_format: Any, x0: Any) -> Any:
+        return decode(self, preview_format, x0) if is_due() else None
+
+    latent_preview.preview_to_image = preview_to_image
+    previewer.decode_latent_to_preview_image = decode_latent_to_preview_image
+
+
+def previews_method(arguments: Any) -> Any:
+    """How previews are made where they are asked for: as the arguments say, else by a matrix from latent to colours."""
+    methods = type(arguments.preview_method)
+    is_chosen = arguments.preview_method is not methods.NoPreviews
+    return arguments.preview_method if is_chosen else methods.Latent2RGB
+
+
+def set_previews(arguments: Any, method: Any | None) -> None:
+    """Have samplers make previews by `method`; None: make none."""
+    arguments.preview_method = method or type(arguments.preview_method).NoPreviews
+
+
+def preview_image(preview: Any) -> Image | None:
+    """The picture that a node reports with a step: (format, picture, longest side); None for what is no such thing."""
+    from PIL.Image import Image as PillowImage
+
+    picture = preview[1] if isinstance(preview, tuple) and len(preview) == 3 else None
+    return picture if isinstance(picture, PillowImage) else None
 
 
 def hook_interruption(management: Any, check: Callable[[], None]) -> None:

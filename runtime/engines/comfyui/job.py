@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from runtime.engines.comfyui import internals
 from runtime.engines.comfyui.outputs import JobOutputs
 from runtime.engines.comfyui.texts import png_text
 from runtime.engines.native.faults import fault
 from runtime.engines.native.job import sha256_of
+from runtime.engines.previews import Previews
 from runtime.engines.protocol import Execution, Run
 from runtime.errors import NodeFailed, ServerlessError
 from runtime.file_names import split_annotation
@@ -38,6 +40,7 @@ class ComfyJob:
         self._node_ms: dict[str, float] = {}
         self._current: tuple[str, float] | None = None
         self._error: ServerlessError | None = None
+        self.previews = Previews(run.previews)
 
     def again(self) -> None:
         """Begin anew after a failure that freed memory may mend."""
@@ -131,6 +134,7 @@ class ComfyJob:
         self._error = NodeFailed(f"{data['node_type']} (node {node_id}): {message}", node_id=node_id)
 
     def _report(self, node_id: str, step: int, steps: int, preview: Any) -> None:
+        picture = internals.preview_image(preview)
         node = self._graph.nodes.get(node_id)
         self.run.on_progress(
             Progress(
@@ -140,5 +144,6 @@ class ComfyJob:
                 nodes_total=max(len(self._needed), len(self._done)),
                 step=step,
                 steps=steps,
+                preview=None if picture is None else self.previews.of(lambda: picture),
             )
         )

@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime.engines.previews import Previews
 from runtime.engines.protocol import FileOutput, Picture, Run
 from runtime.errors import NodeFailed
 from runtime.graph.workflow import Graph, Node
 from runtime.progress import Progress
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
     from runtime.models.store import ModelStore
@@ -30,6 +32,7 @@ class JobContext:
         self._nodes_done = 0
         self._nodes_total = 0
         self._saved: dict[str, int] = {}
+        self._previews = Previews(run.previews)
 
     @cached_property
     def png_text(self) -> Mapping[str, str]:
@@ -42,8 +45,8 @@ class JobContext:
         self._nodes_done, self._nodes_total = done, total
         self.step(node, 0, 0)
 
-    def step(self, node: Node, step: int, steps: int) -> None:
-        """Report a step inside `node`. Raises when the job shall end."""
+    def step(self, node: Node, step: int, steps: int, picture: Callable[[], Tensor] | None = None) -> None:
+        """Report a step inside `node`, with a preview of `picture` where one is due. Raises when the job shall end."""
         self.run.flag.check()
         self.run.on_progress(
             Progress(
@@ -53,6 +56,7 @@ class JobContext:
                 nodes_total=self._nodes_total,
                 step=step,
                 steps=steps,
+                preview=None if picture is None else self._previews.of(lambda: _image(picture())),
             )
         )
 
@@ -96,7 +100,7 @@ class OneNodeContext:
 
     def step(self, done: int, total: int, preview: Callable[[], Tensor] | None = None) -> None:
         """Report `done` of `total` steps, and raise Cancelled or TimedOut if the job shall end."""
-        self._job.step(self._node, done, total)
+        self._job.step(self._node, done, total, preview)
 
     def save_images(self, images: Tensor, filename_prefix: str, *, temporary: bool = False) -> list[dict[str, str]]:
         """Hand `images` (B, H, W, C) in 0..1 over, rounded down to 8 bits as ComfyUI rounds."""
@@ -130,6 +134,13 @@ class OneNodeContext:
             data=data,
         )
         return _ui_entry(self._job.run.sink.file(output), "output")
+
+
+def _image(picture: Tensor) -> Image:
+    """(H, W, 3) in 0..1 as a picture of Pillow's."""
+    from PIL import Image
+
+    return Image.fromarray((picture * 255.0).byte().cpu().numpy())
 
 
 def _ui_entry(name: str, folder: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from runtime.engines.comfyui.engine import ComfyEngine
@@ -64,6 +65,30 @@ def test_a_step_inside_a_node_is_progress(run: Run, graph: Make, node: Make) -> 
     wait = node("TestWait", image=["image", 0], steps=3)
     run(graph(wait=wait, save=node("PreviewImage", images=["wait", 0])), on_progress=told.append)
     assert [(p.step, p.steps) for p in told if p.node_id == "wait" and p.steps] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_samplers_preview_comes_with_its_step_where_it_is_asked_for(run: Run, node: Make) -> None:
+    told: list[Progress] = []
+    run({"1": node("TestSample", steps=3)}, on_progress=told.append, previews=True)
+    pictures = [progress.preview for progress in told if progress.steps]
+    assert [picture is not None for picture in pictures] == [True, False, False]
+    assert pictures[0] is not None
+    picture = Image.open(io.BytesIO(pictures[0].data))
+    assert (picture.format, picture.size, picture.getpixel((4, 3))) == ("JPEG", (8, 6), (254, 0, 0))
+
+
+def test_without_that_no_preview_is_made(
+    run: Run, node: Make, engine: ComfyEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("a preview was made")
+
+    assert engine._comfy is not None
+    previewer = engine._comfy.module("latent_preview").LatentPreviewer
+    monkeypatch.setattr(previewer, "decode_latent_to_preview_image", never)
+    told: list[Progress] = []
+    assert run({"1": node("TestSample", steps=3)}, on_progress=told.append).status == "completed"
+    assert [progress.preview for progress in told] == [None] * 4
 
 
 def test_a_package_that_does_not_import_is_named_in_the_report_and_in_the_refusal(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from runtime.errors import InputRejected, NodeFailed
 
@@ -79,6 +81,24 @@ def test_a_step_is_progress_of_its_node(bench: Any, within: Any) -> None:
     within(lambda context: context.step(3, 20))
     last = bench.progress[-1]
     assert (last.node_id, last.class_type, last.step, last.steps, last.nodes_total) == ("7", "Act", 3, 20, 1)
+
+
+def test_a_step_carries_a_preview_where_the_job_asks_for_them(bench: Any, within: Any) -> None:
+    within(lambda context: context.step(3, 20, lambda: torch.ones(4, 6, 3)), previews=True)
+    preview = bench.progress[-1].preview
+    picture = Image.open(io.BytesIO(preview.data))
+    assert (picture.format, picture.size, picture.getpixel((2, 2))) == ("JPEG", (6, 4), (255, 255, 255))
+
+
+def test_a_picture_that_nobody_asks_for_is_not_made(bench: Any, within: Any) -> None:
+    made: list[int] = []
+
+    def picture() -> torch.Tensor:
+        made.append(1)
+        return torch.ones(4, 6, 3)
+
+    within(lambda context: context.step(3, 20, picture))
+    assert (made, bench.progress[-1].preview) == ([], None)
 
 
 def test_pictures_without_pixels_are_refused_by_node(within: Any) -> None:

@@ -67,6 +67,38 @@ class Wait:
         return (image,)
 
 
+class Sample:
+    """Walks through steps as a sampler does, at a latent that is red."""
+
+    RETURN_TYPES = ("LATENT",)
+    FUNCTION = "sample"
+    OUTPUT_NODE = True
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"steps": ("INT", {"default": 3, "min": 1, "max": 10**9})}}
+
+    def sample(self, steps):
+        from types import SimpleNamespace
+
+        import latent_preview
+        import torch
+
+        red = torch.tensor([1.0, -1.0, -1.0, 0.0]).reshape(1, 4, 1, 1).expand(1, 4, 6, 8)
+        format = SimpleNamespace(
+            taesd_decoder_name=None,
+            latent_channels=4,
+            latent_rgb_factors=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]],
+            latent_rgb_factors_bias=None,
+        )
+        model = SimpleNamespace(load_device=torch.device("cpu"), model=SimpleNamespace(latent_format=format))
+        callback = latent_preview.prepare_callback(model, steps)
+        for step in range(steps):
+            callback(step, red, red, steps)
+        return ({"samples": red},)
+
+
 class OutOfMemory:
     """Finds no memory the first `times` that it is called."""
 
@@ -239,6 +271,7 @@ NODE_CLASS_MAPPINGS = {
     "TestFail": Fail,
     "TestWait": Wait,
     "TestOutOfMemory": OutOfMemory,
+    "TestSample": Sample,
     "TestCount": Count,
     "TestReadFile": ReadFile,
     "TestReadQuietly": ReadQuietly,
