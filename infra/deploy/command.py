@@ -1,4 +1,4 @@
-"""`comfyui-serverless deploy`: what a deployment needs around its workers."""
+"""`comfyui-serverless deploy`: a deployment planned, made, changed, shown and taken down, by platform."""
 
 from __future__ import annotations
 
@@ -7,120 +7,95 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.deploy.aws import AwsStack, Deployed
-from infra.deploy.config import FILE, DeployConfig
+from infra.deploy.config import FILE
+from infra.deploy.config_file import read_config
 from infra.deploy.errors import DeployError
-from infra.deploy.template import Change
+from infra.deploy.target import Plan, Target
+from infra.deploy.targets import TARGETS, build_target
 
-_SIGNS = {"create": "+", "update": "~", "delete": "-", "keep": " "}
+_VERBS = ("status", "logs", "destroy")
 
 
 def main(words: Sequence[str]) -> int:
     """Run the command. Answers 0, or 1 where the deployment failed or was not confirmed; 2 for what is no command."""
     arguments = _parser().parse_args(list(words))
     try:
-        stack = AwsStack(DeployConfig.read(arguments.file, environment=arguments.env))
-        run = {"aws": _apply, "status": _status, "destroy": _destroy}[arguments.verb]
-        return run(stack, arguments)
+        target = build_target(arguments.target, read_config(arguments.file, environment=arguments.env))
+        verb = arguments.verb if arguments.verb in _VERBS else "apply"
+        return {"apply": _apply, "status": _status, "logs": _logs, "destroy": _destroy}[verb](target, arguments)
     except DeployError as exc:
         print(f"comfyui-serverless deploy: {exc}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--file", type=Path, default=Path(FILE), help=f"what the deployment is ({FILE})")
     shared.add_argument("--env", choices=["staging", "production"], help="which environment (the file's: production)")
+    asking = argparse.ArgumentParser(add_help=False)
+    asking.add_argument("--yes", action="store_true", help="do not ask")
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("target", nargs="?", choices=list(TARGETS), default="aws", help="where (aws)")
     parser = argparse.ArgumentParser(prog="comfyui-serverless deploy", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    aws = verbs.add_parser("aws", parents=[shared], help="table, bucket, queues, policies and alarms on AWS")
-    aws.add_argument("--plan", action="store_true", help="say what would be done, and touch nothing")
-    aws.add_argument("--yes", action="store_true", help="do not ask")
-    verbs.add_parser("status", parents=[shared], help="how the deployment stands, and what its workers need")
-    destroy = verbs.add_parser("destroy", parents=[shared], help="take it down; jobs and pictures stay")
-    destroy.add_argument("--yes", action="store_true", help="do not ask")
-    destroy.add_argument("--delete-data", action="store_true", help="delete jobs and pictures too")
+    for name, (_, help) in TARGETS.items():
+        apply = verbs.add_parser(name, parents=[shared, asking], help=help)
+        apply.add_argument("--plan", action="store_true", help="say what would be done, and touch nothing")
+        apply.set_defaults(target=name)
+    verbs.add_parser("status", parents=[shared, which], help="how it stands, and how it differs from the file")
+    logs = verbs.add_parser("logs", parents=[shared, which], help="what its workers said last")
+    logs.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    destroy = verbs.add_parser("destroy", parents=[shared, which, asking], help="take it down; what it holds stays")
+    destroy.add_argument("--delete-data", action="store_true", help="delete jobs, pictures and models too")
     return parser
 
 
-def _apply(stack: AwsStack, arguments: argparse.Namespace) -> int:
-    deployed = _look(stack, may_lack_credentials=arguments.plan)
-    plan = stack.plan(deployed)
-    print(f"stack {stack.name}: {'there, ' + deployed.status if deployed else 'new'}")
-    print("\n".join(map(_line, plan)))
-    changed = [change for change in plan if change.action != "keep"]
+def _apply(target: Target, arguments: argparse.Namespace) -> int:
+    plan = _planned(target) if arguments.plan else target.plan()
+    print(plan)
     if arguments.plan:
-        print(f"plan: {_count(plan)}. Calls: {_calls(deployed, changed)}. Nothing was touched.")
+        print(f"plan: {plan.count}. Calls: {', '.join(plan.calls) or 'none'}. Nothing was touched.")
         return 0
-    if changed and not arguments.yes and not _confirmed(f"{_count(plan)}. Go on?"):
+    if plan.changed and not arguments.yes and not _confirmed(f"{plan.count}. Go on?"):
         return 1
-    _say(stack, stack.apply(deployed))
+    target.apply(print)
     return 0
 
 
-def _status(stack: AwsStack, arguments: argparse.Namespace) -> int:
-    deployed = _present(stack)
-    drift = [change for change in stack.plan(deployed) if change.action != "keep"]
-    print(f"stack {stack.name}: {deployed.status}")
-    print("as the file says" if not drift else "differs from the file, `deploy aws` mends it:")
-    print("".join(f"{_line(change)}\n" for change in drift), end="")
-    for queue, waiting in stack.waiting(deployed).items():
-        print(f"{queue:12} {waiting} waiting")
-    for alarm, state in stack.alarms().items():
-        print(f"alarm {alarm}: {state}")
-    _say(stack, deployed)
+def _status(target: Target, arguments: argparse.Namespace) -> int:
+    lines = list(target.status())  # which says so where nothing is there
+    plan = target.plan()
+    print(plan.title)
+    print(f"differs from the file, `deploy {arguments.target}` mends it:" if plan.changed else "as the file says")
+    print("".join(f"{line}\n" for line in [*plan.changed, *lines]), end="")
     return 0
 
 
-def _destroy(stack: AwsStack, arguments: argparse.Namespace) -> int:
-    deployed = _present(stack)
-    data = ", ".join(deployed.outputs[name] for name in ("Table", "Documents", "Bucket"))
-    fate = f"{data} are DELETED with every job and picture" if arguments.delete_data else f"{data} stay"
-    if not arguments.yes and not _confirmed(f"Take down stack {stack.name}? {fate}."):
+def _logs(target: Target, arguments: argparse.Namespace) -> int:
+    for line in target.logs(follow=arguments.follow):
+        print(line, flush=True)
+    return 0
+
+
+def _destroy(target: Target, arguments: argparse.Namespace) -> int:
+    doomed = target.doomed(delete_data=arguments.delete_data)
+    if not arguments.yes and not _confirmed(f"Take down {doomed}. Go on?"):
         return 1
-    stack.destroy(deployed, delete_data=arguments.delete_data)
-    print(f"stack {stack.name} is taken down; {fate}")
+    target.destroy(delete_data=arguments.delete_data)
+    print(f"taken down: {doomed}")
     return 0
 
 
-def _look(stack: AwsStack, *, may_lack_credentials: bool) -> Deployed | None:
+def _planned(target: Target) -> Plan:
+    """The plan; as if nothing were there where the platform cannot be asked."""
     try:
-        return stack.deployed()
+        return target.plan()
     except DeployError as exc:
-        if not may_lack_credentials:
-            raise
-        print(f"planned as if nothing were there, for AWS was not asked: {exc}", file=sys.stderr)
-        return None
-
-
-def _present(stack: AwsStack) -> Deployed:
-    deployed = stack.deployed()
-    if deployed is None:
-        raise DeployError(f"there is no stack {stack.name}: `comfyui-serverless deploy aws` makes it")
-    return deployed
-
-
-def _line(change: Change) -> str:
-    where = f" ({', '.join(change.where)})" if change.where else ""
-    return f"  {_SIGNS[change.action]} {change.logical_id:20} {change.type}{where}"
-
-
-def _count(plan: Sequence[Change]) -> str:
-    actions: list[str] = [change.action for change in plan]
-    return ", ".join(f"{actions.count(action)} to {action}" for action in _SIGNS)
-
-
-def _calls(deployed: Deployed | None, changed: Sequence[Change]) -> str:
-    if deployed is None:
-        return "cloudformation:CreateStack"
-    return "cloudformation:UpdateStack" if changed else "none"
-
-
-def _say(stack: AwsStack, deployed: Deployed) -> None:
-    """The worker's variables, in a form that a shell and an .env file take."""
-    print(f"\n# what a worker needs; its role or user needs the policy {deployed.outputs['WorkerPolicy']}")
-    for name, value in stack.variables(deployed).items():
-        print(f"{name}={value}")
+        plan = target.plan(offline=True)
+        print(f"planned as if nothing were there, for the platform was not asked: {exc}", file=sys.stderr)
+        return plan
 
 
 def _confirmed(question: str) -> bool:

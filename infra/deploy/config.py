@@ -2,62 +2,154 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from infra.deploy.errors import DeployError
+from infra.deploy.gpus import GpuName
 
 FILE = "deploy.yaml"
 
+Environment = Literal["staging", "production"]
 Days = Annotated[int, Field(ge=1, le=3650)]
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+
+_SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "API_KEY", "ACCESS_KEY")
 
 
-class _Part(BaseModel):
+def _text(value: object) -> object:
+    """What YAML read as a number or a truth value, as the text that a variable holds."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Value = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float | bool)]
+
+
+class Part(BaseModel):
+    """A section of the file. Each field's description is what the page and the schema say of it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class AwsConfig(_Part):
-    """What `deploy aws` makes: table, bucket, queues, policies and alarms. `region` None: where boto3 finds one."""
+class WorkersConfig(Part):
+    """How many workers there are, and when one is started or ended."""
 
-    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    output_days: Days = 30
-    allowed_origins: tuple[str, ...] = ("*",)
-    alarm_email: str = Field(default="", pattern=r"^$|^[^@\s]+@[^@\s]+$")
-    worker_user: bool = False
-    queue_age_alarm_s: int = Field(default=900, ge=60)
+    min: int = Field(default=0, ge=0, le=100, description="workers that are always there, and paid for")
+    max: int = Field(default=3, ge=1, le=1000, description="most workers at one time")
+    idle_timeout_s: int = Field(default=60, ge=1, le=3600, description="seconds without a job after which one ends")
+    concurrency: int = Field(default=1, ge=1, le=100, description="jobs for each worker, beyond which one is started")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> WorkersConfig:
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min} and max {self.max}; expected max to be at least min")
+        return self
 
 
-class DeployConfig(_Part):
+class VolumeConfig(Part):
+    """Where the models lie, shared by the workers."""
+
+    size_gb: int = Field(default=50, ge=10, le=4000, description="GB that the volume holds; it can grow, not shrink")
+
+
+class AwsConfig(Part):
+    """What `deploy aws` makes: table, bucket, queues, policies, sweeper and alarms."""
+
+    region: str | None = Field(
+        default=None,
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+        description="an AWS region, as in eu-west-1; else AWS_REGION",
+    )
+    output_days: Days = Field(default=30, description="how long pictures, inputs and requests are kept")
+    allowed_origins: tuple[str, ...] = Field(default=("*",), description="web pages that may upload by presigned forms")
+    alarm_email: str = Field(default="", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="who is told of alarms")
+    worker_user: bool = Field(default=False, description="a user for workers outside AWS")
+    queue_age_alarm_s: int = Field(default=900, ge=60, description="seconds in a queue from which on an alarm is given")
+
+
+class RunpodConfig(Part):
+    """What is RunPod's own."""
+
+    flash_boot: bool = Field(default=True, description="keep ended workers' state, so that the next starts faster")
+    container_disk_gb: int = Field(default=20, ge=5, le=500, description="GB of a worker's own disk, beside the volume")
+
+
+class ModalConfig(Part):
+    """What is Modal's own."""
+
+    memory_snapshot: bool = Field(default=True, description="start workers from a snapshot of memory, GPU's included")
+    keep_warm_s: int = Field(default=2, ge=2, le=1200, description="seconds that a web container waits for a request")
+
+
+class DeployConfig(Part):
     """A deployment by name; each environment of it is apart from the others."""
 
-    name: str = Field(default="comfyui", pattern=r"^[a-z][a-z0-9-]{0,30}$")
-    environment: Literal["staging", "production"] = "production"
+    name: str = Field(
+        default="comfyui",
+        pattern=r"^[a-z][a-z0-9-]{0,30}$",
+        description="a lower-case letter, then up to 30 of a-z, 0-9 and -; what everything that is made begins with",
+    )
+    environment: Environment = Field(default="production", description="the one that is meant where --env is not said")
+    image: str | None = Field(
+        default=None,
+        pattern=r"^[^\s:@]+(:\d+)?[^\s:@]*(:[\w.-]+|@sha256:[0-9a-f]{64})$",
+        description="REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST, built from Dockerfile.gpu and pushed",
+    )
+    gpus: tuple[GpuName, ...] = Field(
+        default=("l40s", "rtx-4090", "l4"), min_length=1, description="GPUs in the order of preference"
+    )
+    workers: WorkersConfig = WorkersConfig()
+    volume: VolumeConfig = VolumeConfig()
+    region: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9-]{2,40}$", description="where workers run, by the platform's own name"
+    )
+    env: dict[Variable, Value] = Field(
+        default_factory=dict, description="variables of the workers (docs/configuration.md)"
+    )
+    secrets: dict[Variable, Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$")]] = Field(
+        default_factory=dict, description="variables by the name of the secret in the platform's own store"
+    )
+    environments: dict[Environment, dict[str, Any]] = Field(
+        default_factory=dict, description="what differs in an environment: any of the fields above, laid over them"
+    )
     aws: AwsConfig = AwsConfig()
+    runpod: RunpodConfig = RunpodConfig()
+    modal: ModalConfig = ModalConfig()
 
-    @classmethod
-    def read(cls, path: Path, *, environment: str | None = None) -> DeployConfig:
-        """The file's deployment, `environment` put in the place of the file's; the defaults where there is no file.
+    @model_validator(mode="after")
+    def _secrets_by_reference(self) -> DeployConfig:
+        for name in self.env:
+            if any(word in name for word in _SECRET_WORDS):
+                raise ValueError(f"env.{name} would lie open in this file; expected it in secrets, by name")
+        if twice := self.env.keys() & self.secrets.keys():
+            raise ValueError(f"{min(twice)} stands in env and in secrets; expected one of them")
+        return self
 
-        Raises DeployError naming each field that is wrong, its value and what was expected.
-        """
-        try:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            data = yaml.safe_load(text) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-            raise DeployError(f"{path} cannot be read: {exc}") from exc
-        if not isinstance(data, dict):
-            raise DeployError(f"{path} holds a {type(data).__name__}; expected fields such as `name: comfyui`")
-        try:
-            return cls.model_validate({**data, **({"environment": environment} if environment else {})})
-        except ValidationError as exc:
-            raise DeployError("; ".join(_explain(path, error) for error in exc.errors())) from exc
+    @property
+    def full_name(self) -> str:
+        """What the deployment's own things are called: name and environment."""
+        return f"{self.name}-{self.environment}"
+
+    def image_on(self, platform: str) -> str:
+        """The image that workers start from. Raises DeployError where none is named."""
+        if self.image is None:
+            raise DeployError(
+                f"image is not set, and {platform} starts workers from one: `docker build -f Dockerfile.gpu -t "
+                f"REGISTRY/NAME:TAG .`, push it, and put `image: REGISTRY/NAME:TAG` into {FILE}"
+            )
+        return self.image
 
 
-def _explain(path: Path, error: Any) -> str:
-    field = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return f"{path}: {field} is no field of a deployment"
-    return f"{path}: {field} is {error['input']!r}: {error['msg']}"
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`: mappings are merged key by key, everything else is replaced."""
+    together = dict(below)
+    for key, value in above.items():
+        under = together.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            value = merged(under, value)
+        together[key] = value
+    return together

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError
 from runtime.errors import SettingsInvalid
 from runtime.models.manifest import CustomNode, Manifest, ManifestConflicts, ManifestModel
 from runtime.near_names import near_names
+from runtime.yaml_places import Key, explain_syntax, line_of, parse, repeated_keys, shown
 
 if TYPE_CHECKING:
     from yaml import Node
 
-Key = tuple[str | int, ...]
 _MOST_SHOWN = 20
 
 
@@ -37,8 +37,7 @@ def load_manifest(path: Path) -> Manifest:
     """The manifest at `path`. Raises SettingsInvalid that names line and key of everything that is wrong in it."""
     manifest, problems = read_manifest(_read(path))
     if manifest is None:
-        shown = "; ".join(map(str, problems[:_MOST_SHOWN]))
-        raise SettingsInvalid(f"{path}: {shown}")
+        raise SettingsInvalid(f"{path}: {'; '.join(map(str, problems[:_MOST_SHOWN]))}")
     return manifest
 
 
@@ -47,11 +46,14 @@ def read_manifest(text: str) -> tuple[Manifest | None, Sequence[ManifestProblem]
     from yaml import YAMLError
 
     try:
-        data, tree = _parse(text)
+        data, tree = parse(text)
     except YAMLError as exc:
-        return None, [_syntax_problem(exc)]
-    if repeated := list(_repeated_keys(tree, (), set())):
-        return None, repeated
+        line, message = explain_syntax(exc)
+        return None, [ManifestProblem(line=line, key="", message=message)]
+    if repeated := list(repeated_keys(tree)):
+        return None, [
+            ManifestProblem(line=line, key=shown(key), message="stands here a second time") for line, key in repeated
+        ]
     try:
         return Manifest.model_validate({} if data is None else data), ()
     except ValidationError as exc:
@@ -62,47 +64,7 @@ def read_manifest(text: str) -> tuple[Manifest | None, Sequence[ManifestProblem]
 
 def compose(text: str) -> Node | None:
     """The tree of a YAML document, which knows the place of everything in it; None for an empty one."""
-    return _parse(text)[1]
-
-
-def _parse(text: str) -> tuple[Any, Node | None]:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
-    try:
-        tree = loader.get_single_node()
-        return (None if tree is None else loader.construct_document(tree)), tree
-    finally:
-        loader.dispose()
-
-
-def _syntax_problem(exc: Exception) -> ManifestProblem:
-    mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
-    message = getattr(exc, "problem", None) or str(exc)
-    return ManifestProblem(line=(mark.line if mark else 0) + 1, key="", message=message.strip().partition("\n")[0])
-
-
-def _repeated_keys(node: Node | None, key: Key, visited: set[int]) -> Iterator[ManifestProblem]:
-    """Keys that stand twice in one place, of which YAML itself would take the last in silence."""
-    if id(node) in visited:  # an alias, which may even lead back to what it stands in
-        return
-    visited.add(id(node))
-    seen: set[object] = set()
-    for name, child, line in _children(node):
-        if name in seen:
-            yield ManifestProblem(line=line, key=_shown((*key, name)), message="stands here a second time")
-        seen.add(name)
-        yield from _repeated_keys(child, (*key, name), visited)
-
-
-def _children(node: Node | None) -> Iterator[tuple[str | int, Node, int]]:
-    """Key or place of everything directly in a node, with its line from 1."""
-    entries = node.value if node is not None and isinstance(node.value, list) else []
-    for place, entry in enumerate(entries):
-        if isinstance(entry, tuple):
-            yield str(entry[0].value), entry[1], entry[0].start_mark.line + 1
-        else:
-            yield place, entry, entry.start_mark.line + 1
+    return parse(text)[1]
 
 
 def _read(path: Path) -> str:
@@ -119,10 +81,10 @@ def _problems(error: Any, tree: Node | None) -> Iterator[ManifestProblem]:
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, ManifestConflicts):
         for place, message in cause.problems:
-            yield ManifestProblem(line=_line(tree, place), key=_shown(place), message=message)
+            yield ManifestProblem(line=line_of(tree, place), key=shown(place), message=message)
         return
     message = str(cause) if cause is not None else _explain(error)
-    yield ManifestProblem(line=_line(tree, key), key=_shown(key), message=message)
+    yield ManifestProblem(line=line_of(tree, key), key=shown(key), message=message)
 
 
 def _explain(error: Any) -> str:
@@ -156,21 +118,3 @@ def _cut(value: object) -> str:
     """`value` as a message shows it: an address without what may be a password or a signature."""
     text = re.sub(r"(://)[^/@']*@", r"\1", re.sub(r"(://[^?']*)\?[^']*", r"\1", repr(value)))
     return text if len(text) <= 80 else f"{text[:80]}..."
-
-
-def _shown(key: Key) -> str:
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def _line(tree: Node | None, key: Key) -> int:
-    """The line of the value at `key`, or of the nearest thing around it that the file has."""
-    line, node = 1, tree
-    for part in key:
-        found = next(((child, at) for name, child, at in _children(node) if name == part), None)
-        if found is None:
-            break
-        node, line = found
-    return line

@@ -34,7 +34,7 @@ def test_a_plan_needs_no_credentials(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert main(["aws", "--plan"]) == 0
     shown = capsys.readouterr()
     assert shown.out == GOLDEN.read_text()
-    assert "AWS was not asked: no AWS region is set" in shown.err
+    assert "was not asked: no AWS region is set" in shown.err
 
 
 def test_without_a_terminal_nothing_is_made_unless_yes_is_said(
@@ -71,4 +71,4 @@ def test_status_shows_what_differs_from_the_file(
 def test_a_wrong_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "deploy.yaml").write_text("name: 3\n")
     assert main(["aws", "--plan"]) == 1
-    assert "deploy.yaml: name is 3" in capsys.readouterr().err
+    assert "deploy.yaml:1: name is 3" in capsys.readouterr().err

@@ -1,0 +1,21 @@
+"""The platforms that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from infra.deploy.config import DeployConfig
+from infra.deploy.target import Target
+
+TARGETS: Mapping[str, tuple[str, str]] = {
+    "aws": ("infra.deploy.aws_target:AwsTarget", "table, bucket, queues, policies and alarms on AWS"),
+}
+"""Where each one's class is, which takes the configuration, and what the command's help says of it."""
+
+
+def build_target(name: str, config: DeployConfig) -> Target:
+    """The deployment that `config` describes on the platform `name`."""
+    module, _, attribute = TARGETS[name][0].partition(":")
+    target: Target = getattr(import_module(module), attribute)(config)
+    return target
