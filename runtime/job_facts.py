@@ -17,6 +17,7 @@ def facts_of(
     dispatch: Dispatch | None,
     max_bytes: int,
     webhook: WebhookTarget | None,
+    batch_id: str | None = None,
 ) -> JobFacts:
     """The job that `request` asks for. Raises InvalidRequest for one that is too large or no plain JSON."""
     try:
@@ -31,6 +32,7 @@ def facts_of(
         request_sha256=request_hash,
         workflow_sha256=workflow_sha256,
         user_id=request.user_id,
+        batch_id=batch_id,
         dispatch=dispatch,
         webhook=webhook,
         max_attempts=request.max_attempts,

@@ -14,6 +14,7 @@ from runtime.graph.overrides import apply_overrides
 from runtime.graph.workflow import parse_workflow
 from runtime.ids import new_job_id
 from runtime.inputs import fetch_inputs
+from runtime.jobs.estimate import Estimate, estimate
 from runtime.request import JobRequest
 from runtime.workspace import Workspace
 
@@ -42,6 +43,13 @@ def rehearse(parts: Parts, request: JobRequest, tenant: str) -> tuple[str, Check
         graph = parse_workflow(laid_over(parts, request, sends_unknown=True))
         engine = parts.engines.choose(graph, request.engine)
         return engine.name, engine.check(graph, workspace)
+
+
+def estimated(parts: Parts, request: JobRequest, tenant: str) -> tuple[str, Estimate | None]:
+    """The engine that would run the request, and how long the tenant's jobs like it took there; None for none."""
+    graph = parse_workflow(laid_over(parts, request, sends_unknown=True))
+    engine = parts.engines.choose(graph, request.engine).name
+    return engine, estimate(parts.jobs, tenant, graph, engine=engine)
 
 
 def laid_over(parts: Parts, request: JobRequest, *, sends_unknown: bool = False) -> Mapping[str, Any]:

@@ -22,13 +22,14 @@ from runtime.heartbeat import Heartbeat
 from runtime.ids import new_job_id
 from runtime.inputs import InputLimits
 from runtime.job_facts import facts_of
+from runtime.jobs.estimate import Estimate
 from runtime.jobs.record import Dispatch
 from runtime.jobs.store import JobStore
 from runtime.model_loader import ModelLoader
 from runtime.models.fetcher import ModelFetcher
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.reference import RequestReference, fetch_request
-from runtime.rehearsal import laid_over, rehearse
+from runtime.rehearsal import estimated, laid_over, rehearse
 from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.results import failed_result
@@ -143,6 +144,10 @@ class Worker:
     def check(self, request: JobRequest, tenant: str) -> tuple[str, CheckReport]:
         """What would become of the request: see `rehearsal.rehearse`. From any thread."""
         return rehearse(self._parts, request, tenant)
+
+    def estimate(self, request: JobRequest, tenant: str) -> tuple[str, Estimate | None]:
+        """How long the request will take, and on which engine: see `rehearsal.estimated`. From any thread."""
+        return estimated(self._parts, request, tenant)
 
     def convert(self, request: JobRequest) -> Mapping[str, Any]:
         """The request's workflow in API format, its overrides in place. From any thread."""

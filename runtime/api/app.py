@@ -14,20 +14,34 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from runtime.api.guards import REQUEST_ID, Guards
 from runtime.api.measured import Measured
+from runtime.api.openapi import DescribedApi
 from runtime.api.parts import ApiParts
 from runtime.api.problems import MEDIA_TYPE, headers_of, problem_of, status_of
-from runtime.api.routes import auth, catalogue, executions, files, health, measurements, runpod
+from runtime.api.routes import (
+    auth,
+    batches,
+    catalogue,
+    executions,
+    files,
+    health,
+    measurements,
+    runpod,
+    statistics,
+    templates,
+)
 from runtime.errors import Internal, InvalidRequest, ServerlessError
 
 _log = logging.getLogger(__name__)
 
+_ROUTES = (auth, batches, statistics, executions, templates, files, catalogue, health, measurements, runpod)
+"""In the order in which they are tried: `/workflows/stats` is no job's id."""
 _MOST_PROBLEMS = 10
 _FORM_BYTES = 64 << 10  # what a multipart form has around its file
 
 
 def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
     """The app over `parts`, begun and ended by `lifespan`; errors are problem details (RFC 9457) with our code."""
-    app = FastAPI(
+    app = DescribedApi(
         title="ComfyUI Serverless",
         version="0.1.0",
         description="Run ComfyUI workflows as jobs.",
@@ -37,7 +51,7 @@ def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
         openapi_url="/openapi.json" if parts.docs else None,
     )
     app.state.parts = parts
-    for module in (auth, executions, files, catalogue, health, measurements, runpod):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.add_exception_handler(ServerlessError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)

@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runtime.api.accounts import Accounts
+from runtime.api.batches import Batches
 from runtime.api.dispatch.local import LocalDispatcher
 from runtime.api.events import EventHub
 from runtime.api.executions import Executions
 from runtime.api.keys import ApiKeys
 from runtime.api.parts import ApiParts
 from runtime.api.rates import DAY_S, HOUR_S, MINUTE_S, RateLimits
+from runtime.api.templates import Templates
 from runtime.api.worker_here import WorkerHere
 from runtime.artifacts.file_responder import FileResponder
 from runtime.artifacts.local import FolderArtifactStore
@@ -71,17 +73,20 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     dispatcher = LocalDispatcher(gpu, jobs, documents, clock=clock, on_event=events.note)
     if prometheus is not None:
         prometheus.read(partial(_readings, here, dispatcher))
+    executions = Executions(
+        jobs,
+        artifacts,
+        dispatcher,
+        max_request_bytes=settings.max_request_size,
+        web=WebAccess(allow_private=settings.allow_private_urls),
+        signer=settings.webhook_signer,
+        clock=clock,
+        recorder=recorder,
+    )
     parts = ApiParts(
-        executions=Executions(
-            jobs,
-            artifacts,
-            dispatcher,
-            max_request_bytes=settings.max_request_size,
-            web=WebAccess(allow_private=settings.allow_private_urls),
-            signer=settings.webhook_signer,
-            clock=clock,
-            recorder=recorder,
-        ),
+        executions=executions,
+        batches=Batches(executions, documents, clock=clock),
+        templates=Templates(documents, artifacts, clock=clock),
         events=events,
         jobs=jobs,
         artifacts=artifacts,

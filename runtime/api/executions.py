@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runtime.api.dispatch.dispatcher import Dispatcher
 from runtime.api.errors import NotFound
+from runtime.artifacts.naming import outputs_of
 from runtime.artifacts.store import ArtifactStore
 from runtime.clock import Clock
 from runtime.errors import InvalidRequest
@@ -56,7 +57,7 @@ class Executions:
         self._clock = clock
         self._recorder = recorder
 
-    def submit(self, tenant: str, request: JobRequest) -> Submitted:
+    def submit(self, tenant: str, request: JobRequest, *, batch_id: str | None = None) -> Submitted:
         """Keep the job and send it to a worker. The same `job_id` again is the same job.
 
         Raises JobIdTaken where that id names another request, InvalidRequest for what is no plain JSON.
@@ -70,6 +71,7 @@ class Executions:
             dispatch=self._dispatcher.dispatch,
             max_bytes=self._max_request_bytes,
             webhook=target_of(request, self._web, self._signer),
+            batch_id=batch_id,
         )
         dispatch_by = now + self._dispatcher.within_s
         record = self._jobs.create(facts, dispatch_by=dispatch_by, request=request.to_text())
@@ -82,20 +84,24 @@ class Executions:
 
     def find(self, tenant: str, job_id: str) -> JobRecord:
         """The job as it stands. Raises NotFound for one that is not the tenant's."""
-        record = self._jobs.get(tenant, job_id)
+        record = self.look(tenant, job_id)
         if record is None:
             raise NotFound(f"there is no job {job_id[:100]!r}")
         return record
+
+    def look(self, tenant: str, job_id: str) -> JobRecord | None:
+        """The job as it stands; None for one that is not the tenant's."""
+        return self._jobs.get(tenant, job_id)
 
     def result(self, record: JobRecord, options: OutputOptions | None = None) -> JobResult:
         """The job as clients see it, its links signed now."""
         return recorded_result(record, self._artifacts, options or OutputOptions(), "url")
 
-    def list(self, tenant: str, user_id: str, *, cursor: str | None, limit: int) -> Page:
+    def list(self, tenant: str, user_id: str, *, cursor: str | None, limit: int, status: Status | None = None) -> Page:
         """A user's jobs, newest first. Raises InvalidRequest for a cursor that is none, or a limit out of its range."""
         if not 1 <= limit <= MOST_LISTED:
             raise InvalidRequest(f"limit is {limit}; expected 1 to {MOST_LISTED}")
-        return self._jobs.list_by_user(tenant, user_id, cursor=cursor, limit=limit)
+        return self._jobs.list_by_user(tenant, user_id, cursor=cursor, limit=limit, status=status)
 
     def cancel(self, tenant: str, job_id: str) -> JobRecord:
         """Ask for the job's end. One that has ended stays as it is. Raises NotFound."""
@@ -110,6 +116,16 @@ class Executions:
         """Delete what the job made, and answer how many files that were. Raises InvalidRequest while it runs."""
         if not record.status.is_terminal:
             raise InvalidRequest(f"job {record.job_id!r} is {record.status.value}: cancel it first")
-        for output in record.outputs:
-            self._artifacts.delete(output.key)
-        return len(record.outputs)
+        made = [*self._artifacts.list(outputs_of(user=record.tenant, job_id=record.job_id))]
+        for file in made:
+            self._artifacts.delete(file.key)
+        return len(made)
+
+    def remove(self, record: JobRecord) -> int:
+        """Delete the job with its files and the webhooks that it still owed; answers how many files that were.
+
+        Its id is free from then on. Raises InvalidRequest while it runs.
+        """
+        deleted = self.remove_files(record)
+        self._jobs.remove(record.key)
+        return deleted

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.api.accounts import Accounts
+from runtime.api.batches import Batches
 from runtime.api.events import EventHub
 from runtime.api.executions import Executions
 from runtime.api.keys import ApiKeys
 from runtime.api.rates import RateLimits
+from runtime.api.templates import Templates
 from runtime.api.worker_here import WorkerHere
 from runtime.artifacts.file_responder import FileResponder
 from runtime.artifacts.store import ArtifactStore
@@ -29,6 +31,8 @@ class ApiParts:
     """
 
     executions: Executions
+    batches: Batches
+    templates: Templates
     events: EventHub
     jobs: JobStore
     artifacts: ArtifactStore

@@ -76,9 +76,14 @@ def _climbs(segments: Sequence[str]) -> bool:
     return any(depth < 0 for depth in depths)
 
 
+def outputs_of(*, user: str, job_id: str) -> str:
+    """Where all attempts at a job put their outputs."""
+    return f"outputs/{user}/{job_id}/"
+
+
 def output_folder(*, user: str, job_id: str, token: int) -> str:
     """Where an attempt puts its outputs."""
-    return f"outputs/{user}/{job_id}/{token}/"
+    return f"{outputs_of(user=user, job_id=job_id)}{token}/"
 
 
 def output_key(*, user: str, job_id: str, token: int, node_id: str, index: int, name: str) -> str:

@@ -92,6 +92,19 @@ class DynamoJobStore(JobMoves):
             )
         return [JobKey(*item[KEY]["S"].split("#", 1)) for item in answer["Items"]]
 
+    def remove(self, key: JobKey) -> bool:
+        try:
+            with self._table.translated("DeleteItem"):
+                self._table.client().delete_item(
+                    TableName=self._table.name,
+                    Key={KEY: to_attribute(str(key))},
+                    ConditionExpression=f"{EXPIRY} > :now",
+                    ExpressionAttributeValues=to_attributes({":now": self._clock.wall()}),
+                )
+        except Conflict:
+            return False
+        return True
+
     def leave_due(self, key: JobKey) -> None:
         with suppress(Conflict), self._table.translated("UpdateItem"):
             self._table.client().update_item(

@@ -68,6 +68,7 @@ _ALIKE = """
     ORDER BY finished_at DESC LIMIT ?
 """
 _DUE = "SELECT tenant, job_id FROM jobs WHERE due_shard = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
+_REMOVE = "DELETE FROM jobs WHERE tenant = ? AND job_id = ? AND expires_at > ?"
 _LEAVE_DUE = "UPDATE jobs SET due_at = NULL WHERE tenant = ? AND job_id = ? AND expires_at <= ?"
 _AFTER_ALL = ("~", "")
 """Sorts behind every `created_at`."""
@@ -126,6 +127,10 @@ class SqliteJobStore(JobMoves):
     def due(self, shard: int, *, limit: int = 100) -> Sequence[JobKey]:
         with self._file.connection() as connection:
             return [JobKey(*row) for row in connection.execute(_DUE, (shard, self._clock.wall(), limit))]
+
+    def remove(self, key: JobKey) -> bool:
+        with self._file.connection() as connection:
+            return connection.execute(_REMOVE, (*key, self._clock.wall())).rowcount > 0
 
     def leave_due(self, key: JobKey) -> None:
         with self._file.connection() as connection:

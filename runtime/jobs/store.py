@@ -129,6 +129,9 @@ class JobStore(Protocol):
         Nothing happens once another caller holds it. A job that has expired by `retry_at` gives it up.
         """
 
+    def remove(self, key: JobKey) -> bool:
+        """Forget a job that has ended, with the webhooks that it still owed; False for any other."""
+
     def leave_due(self, key: JobKey) -> None:
         """Take a job that is past its `expires_at` out of `due`; nothing happens to any other."""
 

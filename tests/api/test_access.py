@@ -27,6 +27,16 @@ NEEDED = {
     ("POST", "/workflows/execute"): "execute",
     ("POST", "/workflows/{execution_id}/cancel"): "execute",
     ("DELETE", "/workflows/{execution_id}/files"): "execute",
+    ("DELETE", "/workflows/{execution_id}"): "execute",
+    ("POST", "/workflows/batch"): "execute",
+    ("GET", "/batches/{batch_id}"): "read",
+    ("POST", "/batches/{batch_id}/cancel"): "execute",
+    ("GET", "/workflows/stats"): "read",
+    ("POST", "/workflows/estimate"): "read",
+    ("GET", "/templates"): "read",
+    ("GET", "/templates/{name}"): "read",
+    ("PUT", "/templates/{name}"): "execute",
+    ("DELETE", "/templates/{name}"): "execute",
     ("GET", "/workflows/{execution_id}"): "read",
     ("GET", "/workflows/{execution_id}/events"): "read",
     ("GET", "/workflows"): "read",
@@ -58,7 +68,16 @@ BODY: dict[str, object] = {
 
 def ask(api: TestClient, route: tuple[str, str], headers: dict[str, str]) -> int:
     method, path = route
-    named = path.format(key_id="k", execution_id="none", file_id="f", class_type="EmptyImage", endpoint="e", job_id="j")
+    named = path.format(
+        key_id="k",
+        execution_id="none",
+        file_id="f",
+        class_type="EmptyImage",
+        endpoint="e",
+        job_id="j",
+        batch_id="b",
+        name="t",
+    )
     return api.request(method, named, json=BODY.get(path), headers=headers).status_code
 
 

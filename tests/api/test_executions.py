@@ -124,6 +124,27 @@ def test_a_cancelled_job_ends_cancelled(api: TestClient, login: Headers, workflo
     assert api.get(f"/workflows/{job_id}", headers=login()).json()["error"]["code"] == "cancelled"
 
 
+def test_jobs_of_one_status_are_listed(api: TestClient, login: Headers, workflow: Workflow) -> None:
+    headers = login("sorter")
+    good = executed(api, headers, workflow())["execution_id"]
+    bad = api.post("/workflows/execute?wait=60", json={"workflow": {"1": {"class_type": "None"}}}, headers=headers)
+    listed = {
+        status: [job["execution_id"] for job in api.get(f"/workflows?status={status}", headers=headers).json()["jobs"]]
+        for status in ("completed", "failed", "running")
+    }
+    assert listed == {"completed": [good], "failed": [bad.json()["execution_id"]], "running": []}
+
+
+def test_a_deleted_job_is_gone_with_its_files_and_its_id_is_free(
+    api: TestClient, login: Headers, workflow: Workflow
+) -> None:
+    result = executed(api, login(), workflow(21), job_id="passing")
+    assert api.delete("/workflows/passing", headers=login()).json() == {"execution_id": "passing", "deleted": 1}
+    assert api.get(result["outputs"][0]["url"]).status_code == 404
+    assert api.get("/workflows/passing", headers=login()).status_code == 404
+    assert executed(api, login(), workflow(22), job_id="passing")["status"] == "completed"
+
+
 def test_the_files_of_an_ended_job_are_removed_on_request(api: TestClient, login: Headers, workflow: Workflow) -> None:
     result = executed(api, login(), workflow(7))
     answer = api.delete(f"/workflows/{result['execution_id']}/files", headers=login())
@@ -138,6 +159,7 @@ def test_the_files_of_an_ended_job_are_removed_on_request(api: TestClient, login
         ("GET", "/workflows/{id}/events"),
         ("POST", "/workflows/{id}/cancel"),
         ("DELETE", "/workflows/{id}/files"),
+        ("DELETE", "/workflows/{id}"),
         ("GET", "/v2/desk/status/{id}"),
         ("GET", "/v2/desk/stream/{id}"),
         ("POST", "/v2/desk/cancel/{id}"),

@@ -424,3 +424,14 @@ def test_a_store_may_be_prepared_and_closed_at_any_time(store: JobStore, facts: 
     store.close()
     store.close()
     assert held(store, facts) == claim.record
+
+
+def test_a_job_that_has_ended_is_removed_and_its_id_is_free(store: JobStore, facts: JobFacts) -> None:
+    claim = store.claim(facts, worker_id="worker-a")
+    assert isinstance(claim, Claim)
+    assert store.remove(facts.key) is False
+    store.finish(claim, Outcome(status=Status.COMPLETED))
+    assert store.remove(facts.key) is True
+    assert store.get(*facts.key) is None
+    assert store.remove(facts.key) is False
+    assert store.create(facts, dispatch_by=0).status is Status.PENDING

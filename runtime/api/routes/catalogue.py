@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 
 from runtime.api.access import Here, Parts, Reader
+from runtime.api.bodies import read_body, request_of
 from runtime.api.errors import NotFound
-from runtime.request import JobRequest
+from runtime.api.openapi import request_body
+from runtime.api.parts import ApiParts
+from runtime.worker import Worker
 
 router = APIRouter(tags=["catalogue"])
-
-Wire = Annotated[dict[str, Any], Body(examples=[{"workflow": {}, "overrides": {}}])]
 
 
 @router.get("/nodes")
@@ -39,11 +41,23 @@ def models(parts: Parts, principal: Reader) -> Mapping[str, Any]:
     return parts.models()
 
 
-@router.post("/workflows/validate")
-def validate(wire: Wire, principal: Reader, worker: Here) -> dict[str, Any]:
+@router.post("/workflows/validate", openapi_extra=request_body("ExecuteRequest"))
+async def validate(request: Request, parts: Parts, principal: Reader, worker: Here) -> dict[str, Any]:
     """What would become of a request: every problem of its graph by node, in ComfyUI's terms. Nothing is run."""
-    request, _ = JobRequest.parse(wire)
-    engine, report = worker.check(request, principal.tenant)
+    data = read_body(await request.body())
+    return await run_in_threadpool(_validated, parts, worker, principal.tenant, data)
+
+
+@router.post("/workflows/convert", openapi_extra=request_body("ExecuteRequest"))
+async def convert(request: Request, parts: Parts, principal: Reader, worker: Here) -> dict[str, Any]:
+    """The workflow in API format, its overrides in place: from the editor's format, or a picture that carries one."""
+    data = read_body(await request.body())
+    wanted = await run_in_threadpool(request_of, parts, principal.tenant, data)
+    return {"workflow": await run_in_threadpool(worker.convert, wanted)}
+
+
+def _validated(parts: ApiParts, worker: Worker, tenant: str, data: Any) -> dict[str, Any]:
+    engine, report = worker.check(request_of(parts, tenant, data), tenant)
     error = report.error
     return {
         "valid": error is None,
@@ -53,10 +67,3 @@ def validate(wire: Wire, principal: Reader, worker: Here) -> dict[str, Any]:
         "warnings": report.warnings,
         **({"error": {"code": error.code, "message": error.message}} if error is not None else {}),
     }
-
-
-@router.post("/workflows/convert")
-def convert(wire: Wire, principal: Reader, worker: Here) -> dict[str, Any]:
-    """The workflow in API format, its overrides in place: from the editor's format, or a picture that carries one."""
-    request, _ = JobRequest.parse(wire)
-    return {"workflow": worker.convert(request)}

@@ -13,24 +13,24 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from runtime.api.access import Executor, Parts, Reader
+from runtime.api.bodies import read_body, request_of
 from runtime.api.events import Event
+from runtime.api.openapi import request_body
 from runtime.api.parts import ApiParts
 from runtime.api.problems import status_of_code
 from runtime.api.waiting import end_of
-from runtime.errors import InvalidRequest
-from runtime.jobs.record import ANONYMOUS, JobRecord
+from runtime.jobs.record import ANONYMOUS, JobRecord, Status
 from runtime.request import JobRequest
 
 router = APIRouter(tags=["jobs"])
 
 LONGEST_WAIT_S = 300
-_EXAMPLE = {"workflow": {"1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64}}}, "overrides": {}}
 
 
 @router.post(
     "/workflows/execute",
     status_code=202,
-    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"example": _EXAMPLE}}}},
+    openapi_extra=request_body("ExecuteRequest"),
 )
 async def execute(
     request: Request,
@@ -44,9 +44,8 @@ async def execute(
     202 with the job as it stands; with `wait`, 200 with its result if it has ended by then. `Idempotency-Key` is the
     job's id where the request names none: sent again, it is the same job.
     """
-    job = _parsed(await request.body(), idempotency_key)
-    submitted = await run_in_threadpool(parts.executions.submit, principal.tenant, job)
-    record = submitted.record
+    data = read_body(await request.body())
+    record, job = await run_in_threadpool(_submit, parts, principal.tenant, data, idempotency_key)
     if wait and not record.status.is_terminal:
         record = await end_of(parts, record, wait)
     return await run_in_threadpool(_answer, parts, record, job, 200 if record.status.is_terminal else 202)
@@ -74,9 +73,13 @@ def list_jobs(
     user_id: Annotated[str, Query(pattern=r"^[A-Za-z0-9_.@+-]{1,128}$")] = ANONYMOUS,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    status: Annotated[Status | None, Query(description="only those of one status")] = None,
 ) -> dict[str, Any]:
-    """The caller's jobs of one `user_id`, newest first; `cursor` is where the next page begins."""
-    page = parts.executions.list(principal.tenant, user_id, cursor=cursor, limit=limit)
+    """The caller's jobs of one `user_id`, newest first; `cursor` is where the next page begins.
+
+    A page of one status may be short, or empty, and yet have a `cursor`.
+    """
+    page = parts.executions.list(principal.tenant, user_id, cursor=cursor, limit=limit, status=status)
     jobs = [{**vars(job), "execution_id": job.job_id, "status": job.status.value} for job in page.jobs]
     return {"jobs": jobs, "cursor": page.cursor}
 
@@ -85,6 +88,13 @@ def list_jobs(
 def cancel(execution_id: str, parts: Parts, principal: Executor) -> dict[str, Any]:
     """Ask for the job's end; a running one ends within a sampling step. One that has ended stays as it is."""
     return _wire(parts, parts.executions.cancel(principal.tenant, execution_id))
+
+
+@router.delete("/workflows/{execution_id}")
+def remove(execution_id: str, parts: Parts, principal: Executor) -> dict[str, Any]:
+    """Delete an ended job: its record, its files, and the webhooks that it still owed. Its id is free then."""
+    record = parts.executions.find(principal.tenant, execution_id)
+    return {"execution_id": record.job_id, "deleted": parts.executions.remove(record)}
 
 
 @router.delete("/workflows/{execution_id}/files")
@@ -108,17 +118,9 @@ async def events(
     return StreamingResponse(_lines(stream), media_type="text/event-stream", headers=headers)
 
 
-def _parsed(body: bytes, idempotency_key: str | None) -> JobRequest:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidRequest(f"the body is not JSON: {str(exc)[:200]}") from exc
-    if isinstance(data, dict) and set(data) == {"input"}:
-        data = data["input"]
-    request, _ = JobRequest.parse(data)
-    if request.job_id is None and idempotency_key is not None:
-        return request.model_copy(update={"job_id": idempotency_key})
-    return request
+def _submit(parts: ApiParts, tenant: str, data: Any, idempotency_key: str | None) -> tuple[JobRecord, JobRequest]:
+    request = request_of(parts, tenant, data, idempotency_key=idempotency_key)
+    return parts.executions.submit(tenant, request).record, request
 
 
 async def _changed(parts: ApiParts, record: JobRecord, after: int, wait_s: float) -> JobRecord:
