@@ -85,6 +85,18 @@ class ModalConfig(Part):
     keep_warm_s: int = Field(default=2, ge=2, le=1200, description="seconds that a web container waits for a request")
 
 
+class KubernetesConfig(Part):
+    """What is Kubernetes' own."""
+
+    context: str | None = Field(default=None, description="kubectl's context; else its current one")
+    storage_class: str | None = Field(default=None, description="a class of volumes that many nodes can mount")
+    role_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/\S+$",
+        description="the IAM role of the pods on EKS, as in arn:aws:iam::123456789012:role/comfyui-worker",
+    )
+
+
 class DeployConfig(Part):
     """A deployment by name; each environment of it is apart from the others."""
 
@@ -119,6 +131,7 @@ class DeployConfig(Part):
     aws: AwsConfig = AwsConfig()
     runpod: RunpodConfig = RunpodConfig()
     modal: ModalConfig = ModalConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
 
     @model_validator(mode="after")
     def _secrets_by_reference(self) -> DeployConfig:

@@ -10,6 +10,7 @@ from infra.deploy.target import Target
 
 TARGETS: Mapping[str, tuple[str, str]] = {
     "aws": ("infra.deploy.aws_target:AwsTarget", "table, bucket, queues, policies and alarms on AWS"),
+    "k8s": ("infra.deploy.k8s_target:KubernetesTarget", "API, workers and sweeper on Kubernetes, scaled by KEDA"),
 }
 """Where each one's class is, which takes the configuration, and what the command's help says of it."""
 

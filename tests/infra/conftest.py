@@ -1,10 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from boto3.session import Session
 from moto import mock_aws
+
+sys.path.insert(0, str(Path(__file__).parent))  # for fake_tool, which is no test
+
+from fake_tool import FakeTool, make_fake_tool
 
 REGION = "eu-west-1"
 
@@ -18,3 +25,12 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     with mock_aws():
         yield Session(region_name=REGION)
+
+
+@pytest.fixture
+def fake_tool(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], FakeTool]:
+    """`fake_tool("kubectl")` stands on PATH from then on."""
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return lambda name: make_fake_tool(name, tmp_path, kept=tmp_path_factory.getbasetemp() / "kustomized")
