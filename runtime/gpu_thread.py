@@ -58,6 +58,9 @@ class RunsJobs(Protocol):
     def expect(self, request: JobRequest | RequestReference) -> None:
         """Told of a job that waits behind another; answers at once."""
 
+    def free(self) -> None:
+        """Give back the memory that no job uses."""
+
     def close(self) -> None:
         """End what the worker started beside this thread."""
 
@@ -167,6 +170,10 @@ class GpuThread:
         is_built = self._worker.done() and self._worker.exception() is None
         if len(self._flags) > 1 and is_built and not self._is_stopping:
             self._worker.result().expect(request)
+
+    def free(self) -> None:
+        """Have the worker give memory back, after what is queued now."""
+        self._tasks.put(functools.partial(_settle, Future(), lambda: self._worker.result().free()))
 
     def hand_back(self) -> None:
         """Give every job back for another worker, the running one within a sampling step, and begin none any more.

@@ -264,6 +264,13 @@ class Settings(BaseModel):
     trusted_hosts: Names = _from(
         "TRUSTED_HOSTS", default=(), help="host names, comma separated, that the HTTP API answers to; none: to all"
     )
+    comfyui_port: int = _from(
+        "COMFYUI_PORT",
+        default=0,
+        help="where `serve` listens for ComfyUI's own API, for its clients and its web page; 0: nowhere",
+        ge=0,
+        le=65_535,
+    )
     api_docs: bool = _from("API_DOCS", default=True, help="whether the HTTP API shows /docs, /redoc and /openapi.json")
 
     @classmethod

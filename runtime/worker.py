@@ -138,8 +138,12 @@ class Worker:
             self.running -= 1
 
     def object_info(self) -> Mapping[str, Any]:
-        """The node types of the native engine, in ComfyUI's object_info form."""
-        return self._parts.engines.get("native").object_info()
+        """The node types that graphs may be made of, in ComfyUI's object_info form. From any thread."""
+        return self._parts.engines.object_info()
+
+    def free(self) -> None:
+        """Give back the memory that no job uses. On the thread that runs jobs."""
+        self._parts.engines.free()
 
     def check(self, request: JobRequest, tenant: str) -> tuple[str, CheckReport]:
         """What would become of the request: see `rehearsal.rehearse`. From any thread."""

@@ -25,7 +25,13 @@ Parts = Annotated[ApiParts, Depends(parts_of)]
 
 def authenticated(parts: Parts, request: Request) -> Principal:
     """The caller, counted against the rate limits. Raises Unauthenticated, RateLimited."""
-    principal = _principal(parts, request)
+    token = request.headers.get("x-api-key") or bearer_of(request.headers.get("authorization", ""))
+    return principal_of(parts, token)
+
+
+def principal_of(parts: ApiParts, token: str | None) -> Principal:
+    """Whose token it is, counted against the rate limits. Raises Unauthenticated, RateLimited."""
+    principal = _principal(parts, token)
     parts.rates.count(principal.credential)
     return principal
 
@@ -55,10 +61,9 @@ Executor = Annotated[Principal, Depends(allowed(Scope.EXECUTE))]
 Manager = Annotated[Principal, Depends(allowed(Scope.MANAGE))]
 
 
-def _principal(parts: ApiParts, request: Request) -> Principal:
+def _principal(parts: ApiParts, token: str | None) -> Principal:
     if parts.accounts is None:
         return Principal(tenant=parts.tenant, scopes=Scope.all(), credential=parts.tenant)
-    token = request.headers.get("x-api-key") or bearer_of(request.headers.get("authorization", ""))
     if token is None:
         raise Unauthenticated("expected a header `Authorization: Bearer TOKEN` with an access token or an API key")
     if token.startswith(f"{PREFIX}_"):

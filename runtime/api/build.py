@@ -102,6 +102,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         models=lambda: {kind: folders.names(kind) for kind in KINDS},
         worker=here,
         depth=lambda: dispatcher.depth,
+        free=gpu.free,
         registration=settings.registration,
         cors_origins=settings.cors_origins,
         trusted_hosts=settings.trusted_hosts,

@@ -48,6 +48,8 @@ class ApiParts:
     worker: WorkerHere | None = None
     models: Callable[[], Mapping[str, Any]] | None = None
     depth: Callable[[], int] | None = None
+    free: Callable[[], None] | None = None
+    """Has the worker give memory back."""
     registration: bool = True
     cors_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()

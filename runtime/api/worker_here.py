@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ class WorkerHere:
         self._build = build
         self._worker: Worker | None = None
         self._failure: Exception | None = None
+        self._settled = threading.Event()
 
     def build(self) -> Worker:
         """Build it, on the calling thread."""
@@ -26,6 +28,8 @@ class WorkerHere:
         except Exception as exc:
             self._failure = exc
             raise
+        finally:
+            self._settled.set()
         return self._worker
 
     @property
@@ -40,3 +44,8 @@ class WorkerHere:
         if self._worker is None:
             raise StateUnavailable("the worker is still loading")
         return self._worker
+
+    def when_built(self, within_s: float) -> Worker:
+        """The worker, waited for while it loads. Raises StateUnavailable where it is not there by then."""
+        self._settled.wait(within_s)
+        return self.worker

@@ -16,10 +16,12 @@ from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
     from uvicorn import Server
 
 _KEEP_ALIVE_S = 65  # longer than a load balancer's minute, so that it is the one who hangs up
 _GRACE_S = 10
+_LONGEST_MESSAGE = 1 << 20  # of what a websocket's client says; it is told whatever there is
 
 
 def main(words: Sequence[str]) -> int:
@@ -27,12 +29,15 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="comfyui-serverless serve", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="the port to listen on (8000)")
+    parser.add_argument("--comfyui-port", type=int, help="a port for ComfyUI's own API and web page (COMFYUI_PORT)")
     arguments = parser.parse_args(list(words))
     try:
         settings = Settings.from_env(os.environ)
         _require_token(settings, arguments.host)
-        listener = _listener(arguments.host, arguments.port)
-        server = _server(settings)
+        comfyui_port = settings.comfyui_port if arguments.comfyui_port is None else arguments.comfyui_port
+        ports = [arguments.port, *([comfyui_port] if comfyui_port else [])]
+        listener, *more = listeners = [_listener(arguments.host, port) for port in ports]
+        server = _server(settings, [socket.getsockname()[1] for socket in more])
     except SettingsInvalid as exc:
         print(f"comfyui-serverless serve: {exc.message}", file=sys.stderr)
         return 2
@@ -40,26 +45,36 @@ def main(words: Sequence[str]) -> int:
     port = listener.getsockname()[1]
     tokens = "with tokens" if settings.secret_key else "without tokens, for this machine alone"
     print(f"serving on http://{arguments.host}:{port} {tokens}; /docs shows the API; Ctrl-C ends it", file=sys.stderr)
+    if comfyui_port:
+        print(f"ComfyUI's own API is on http://{arguments.host}:{comfyui_port}", file=sys.stderr)
     if settings.bucket is None and not settings.public_url.rstrip("/").endswith(f":{port}"):
         print(f"links lead to {settings.public_url} (PUBLIC_URL), which must lead here", file=sys.stderr)
     sys.stderr.flush()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn ends by it, and then raises it again for its parent
         signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
+    server.run(sockets=listeners)
     return 0
 
 
-def _server(settings: Settings) -> Server:
+def _server(settings: Settings, comfyui_ports: Sequence[int]) -> Server:
+    """The server of the HTTP API, and of ComfyUI's own on the ports that are its."""
     try:
         import uvicorn
 
         from runtime.api.build import build_api
 
-        app = build_api(settings)
+        app: ASGIApp = (api := build_api(settings))
+        if comfyui_ports:
+            from runtime.comfyui_api.app import build_comfyui_app
+            from runtime.comfyui_api.by_port import ByPort
+
+            app = ByPort(api, dict.fromkeys(comfyui_ports, build_comfyui_app(api.state.parts)))
     except ModuleNotFoundError as exc:
         raise SettingsInvalid(f"serve needs {exc.name}: pip install -c constraints.txt -e '.[worker,api]'") from exc
     config = uvicorn.Config(
         app,
+        ws="websockets-sansio",
+        ws_max_size=_LONGEST_MESSAGE,
         log_level=settings.log_level.lower(),
         access_log=False,  # a request's line may hold a link
         timeout_keep_alive=_KEEP_ALIVE_S,

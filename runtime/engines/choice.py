@@ -72,6 +72,19 @@ class Engines:
         for engine in self._built.values():
             engine.attach()
 
+    def free(self) -> None:
+        """Give back the memory that no job uses."""
+        for engine in self._built.values():
+            engine.free()
+
+    def object_info(self) -> Mapping[str, Any]:
+        """The node types that graphs may be made of: those of every engine that the deployment may run them by."""
+        names = self._factories if self._default == "auto" else [self._default]
+        types: dict[str, Any] = {}
+        for name in reversed([*names]):
+            types.update(self.get(name).object_info())
+        return types
+
     def health(self) -> Mapping[str, Any]:
         """What each engine that is built says of itself."""
         return {name: engine.health() for name, engine in self._built.items()}

@@ -1,0 +1,65 @@
+"""Who may call from within a browser: this listener's own page, and those that the deployment names.
+
+A browser sends along what it knows of a person, and reaches this machine's own ports, whichever page makes it call. So
+a page of another origin is refused (by Origin, and by Sec-Fetch-Site where a browser sends that), websockets included.
+Without tokens only names of this machine are answered to: another name may be a foreign page's, led here by its DNS.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+_POLICY_VIOLATED = 1008
+
+
+class BrowserGuard:
+    """An ASGI middleware: 403 for a foreign page, and with `is_open` for a host name that is not this machine's."""
+
+    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], hosts: tuple[str, ...], is_open: bool) -> None:
+        self._app = app
+        self._origins = origins
+        self._hosts = hosts
+        self._is_open = is_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reason = self._reason(Headers(scope=scope)) if scope["type"] in ("http", "websocket") else None
+        if reason is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await PlainTextResponse(reason, status_code=403)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATED, "reason": reason})
+
+    def _reason(self, headers: Headers) -> str | None:
+        """Why the call is refused; None if it is not."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._is_open and not _is_here(_name(host)) and _name(host) not in self._hosts:
+            return "without SECRET_KEY this listener answers to localhost alone, and to TRUSTED_HOSTS"
+        if origin is None:
+            is_foreign = headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
+            return "a page of another site asks for this" if is_foreign else None
+        if origin in self._origins or "*" in self._origins or urlsplit(origin).netloc.lower() == host.lower():
+            return None
+        return "a page of another origin asks for this; CORS_ORIGINS names those that may"
+
+
+def _name(host: str) -> str:
+    """The host's name without its port."""
+    return (urlsplit(f"//{host}").hostname or "") if host.isprintable() and "@" not in host else ""
+
+
+def _is_here(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
