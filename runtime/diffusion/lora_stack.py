@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from runtime.diffusion.applied_loras import APPLIED
 from runtime.diffusion.lora import Delta, Lora
 from runtime.errors import ModelCorrupt
 
@@ -24,15 +25,34 @@ class _Change:
     delta: Delta
     strength: float
 
+    @property
+    def key(self) -> Hashable:
+        """Equal where factors and strength are the same; whoever keeps it keeps the factors too."""
+        return _Same(self.delta.up), _Same(self.delta.down), _Same(self.delta.mid), self.delta.alpha, self.strength
+
     def added(self, weight: Tensor) -> Tensor:
         """The float32 `weight` with the change."""
         return weight + self.delta.product(weight) * (self.strength * self.delta.scale)
 
 
+class _Same:
+    """A tensor by what it is, not by what is in it."""
+
+    def __init__(self, tensor: Tensor | None) -> None:
+        self._tensor = tensor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._tensor is other._tensor
+
+    def __hash__(self) -> int:
+        return id(self._tensor)
+
+
 class LoraStack(Generic[Module]):
     """`base` and the LoRAs on it. Their weights are made when `module` is first asked for.
 
-    So a stack that only carries another one never takes memory. Changes of one weight are added up in float32 and
+    So a stack that only carries another one never takes memory; the same LoRAs on the same base as the last time are
+    not applied anew (`AppliedLoras`). Changes of one weight are added up in float32 and
     rounded once: to `precision` where it is given, then to the dtype that the weight has in `base`.
     """
 
@@ -60,10 +80,21 @@ class LoraStack(Generic[Module]):
         """`base` itself where nothing changes it, otherwise a copy that shares every unchanged weight with it."""
         if not self._changes:
             return self.base
+        key = self._key
+        kept = APPLIED.find(self.base, key)
+        if kept is not None:
+            return cast(Module, kept)
+        APPLIED.let_go_before(self.base)
         changed = _sharing_copy(self.base)
         for parameter, changes in self._changes.items():
             _replace(changed, parameter, self._weight(parameter, changes))
+        APPLIED.keep(self.base, key, changed)
         return changed
+
+    @property
+    def _key(self) -> Hashable:
+        changes = ((parameter, tuple(change.key for change in each)) for parameter, each in self._changes.items())
+        return self._precision, tuple(changes)
 
     def _weight(self, parameter: str, changes: Sequence[_Change]) -> Tensor:
         weight = self.base.get_parameter(parameter).detach().float()

@@ -103,7 +103,7 @@ class ModelCache:
         """Whether a model fits there beside everything that is there, with memory left to work in."""
         from runtime.diffusion.memory import free_bytes, working_bytes
 
-        if self.size_bytes(Tier.GPU) + size_bytes > self._gpu_limit():
+        if self.size_bytes(Tier.GPU) + self._lora_bytes() + size_bytes > self._gpu_limit():
             return False
         return free_bytes(self._device) >= size_bytes + working_bytes(self._device)
 
@@ -115,6 +115,7 @@ class ModelCache:
     def free(self, keep: int = 0) -> None:
         """Take the models that were asked for longest ago from the device, in use or not, until `keep` bytes remain."""
         tier = Tier.GPU if self._device.type == "cuda" else Tier.RAM
+        self._let_go_of_loras()
         with self._lock:
             for path in [path for path, held in self._held.items() if tier in held.models]:
                 if self.size_bytes(tier) > keep:
@@ -199,6 +200,10 @@ class ModelCache:
     def _make_room(self, tier: Tier, size_bytes: int, *, but: Path) -> None:
         """Let what nobody uses go down from `tier`, the oldest first, until there is room or nothing to let go."""
         has_room = self.has_room_on_gpu if tier is Tier.GPU else self._has_room_in_ram
+        if has_room(size_bytes):
+            return
+        if self._device.type == "cpu" or tier is Tier.GPU:
+            self._let_go_of_loras()
         lowered = False
         for path in self._oldest_first(tier, but=but):
             if has_room(size_bytes):
@@ -250,7 +255,19 @@ class ModelCache:
         return self._total_bytes() + size_bytes <= self._limits.total_bytes and free_ram_bytes() >= size_bytes
 
     def _total_bytes(self) -> int:
-        return sum(self.size_bytes(tier) for tier in Tier)
+        return sum(self.size_bytes(tier) for tier in Tier) + self._lora_bytes()
+
+    def _lora_bytes(self) -> int:
+        from runtime.diffusion.applied_loras import APPLIED
+
+        return APPLIED.size_bytes(self._device)
+
+    def _let_go_of_loras(self) -> None:
+        """Applied anew, a LoRA takes a part of the time that a model takes to come back."""
+        from runtime.diffusion.applied_loras import APPLIED
+
+        APPLIED.let_go()
+        self._return_memory()
 
     def _return_memory(self) -> None:
         """Give what is free now back to the device."""

@@ -18,7 +18,7 @@ _LAYERS = 900
 
 def main() -> None:
     """Build layers of SD's widths, copy them, print."""
-    network = nn.Sequential(*(_layer(index) for index in range(_LAYERS)))
+    network = nn.Sequential(*(layer(index) for index in range(_LAYERS)))
     size = size_bytes(network)
     source, target = torch.ones(size, dtype=torch.uint8), torch.ones(size, dtype=torch.uint8)
     touch_memory(size + (1 << 30))
@@ -31,7 +31,8 @@ def main() -> None:
     del copy
 
 
-def _layer(index: int) -> nn.Linear:
+def layer(index: int) -> nn.Linear:
+    """The `index`-th of a network whose layers have the widths of SD 1.x, float16, on the CPU."""
     width = _WIDTHS[index % 3]
     layer = nn.Linear(width, width, device="meta", dtype=torch.float16)
     layer.weight = nn.Parameter(torch.ones(width, width, dtype=torch.float16), requires_grad=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from runtime.diffusion.applied_loras import APPLIED
 from runtime.diffusion.checkpoint import Checkpoint, load_checkpoint
 from runtime.diffusion.lora import Lora
 from runtime.diffusion.lora_stack import LoraStack
@@ -142,3 +144,47 @@ def test_each_text_encoder_has_its_own_changes(sdxl: Checkpoint, encoder: str) -
     is_other = (changed != before).any(dim=1)[0]  # by channel: 64 of CLIP-L, then 128 of CLIP-G
     assert bool(is_other[:64].any()) is (encoder == "lora_te1")
     assert bool(is_other[64:].any()) is (encoder == "lora_te2")
+
+
+def test_the_same_loras_on_the_same_base_are_not_applied_anew() -> None:
+    two, lora = Two(), _lora()
+    changed = _with(two, lora=lora)
+    assert _with(two, lora=Lora(dict(lora_tensors(lora)))) is changed
+
+
+def lora_tensors(lora: Lora) -> dict[str, Tensor]:
+    """The very tensors that a LoRA was read from, as the models' cache hands them out again."""
+    delta = lora.deltas["layer"]
+    alpha = torch.tensor(delta.alpha)
+    return {"layer.lora_up.weight": delta.up, "layer.lora_down.weight": delta.down, "layer.alpha": alpha}
+
+
+@pytest.mark.parametrize("other", ["strength", "factors", "alpha", "base"])
+def test_another_lora_strength_or_base_is_another_module(other: str) -> None:
+    two, lora = Two(), _lora()
+    changed = _with(two, lora=lora)
+    another = {
+        "strength": lambda: _with(two, lora=lora, strength=0.5),
+        "factors": lambda: _with(two, lora=_lora(scale=2.0)),
+        "alpha": lambda: _with(two, lora=Lora(lora_tensors(lora) | {"layer.alpha": torch.tensor(1.0)})),
+        "base": lambda: _with(Two(), lora=lora),
+    }[other]()
+    assert another is not changed
+    assert not torch.equal(another.first.weight, changed.first.weight)
+
+
+def test_what_is_kept_is_counted_by_the_weights_of_its_own_and_goes_when_told() -> None:
+    APPLIED.let_go()
+    two, lora = Two(), _lora()
+    changed = _with(two, lora=lora)
+    assert APPLIED.size_bytes(torch.device("cpu")) == changed.first.weight.nbytes
+    APPLIED.let_go()
+    assert APPLIED.size_bytes(torch.device("cpu")) == 0
+    assert _with(two, lora=lora) is not changed
+
+
+def test_what_is_kept_goes_with_its_base() -> None:
+    APPLIED.let_go()
+    _with(Two(), lora=_lora())
+    gc.collect()
+    assert APPLIED.size_bytes(torch.device("cpu")) == 0

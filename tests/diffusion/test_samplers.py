@@ -222,7 +222,7 @@ def test_an_ancestral_sampler_without_noise_is_the_plain_one(name: str) -> None:
         ("dpm_adaptive", {"rtol": 1e-4, "atol": 1e-4}),
         ("dpm_adaptive", {"rtol": 1e-4, "atol": 1e-4, "order": 2}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_a_solver_without_noise_follows_the_flow(name: str, options: dict[str, Any]) -> None:
     x = torch.tensor([[[[9.0, -7.0]]]], dtype=torch.float64)

@@ -73,6 +73,10 @@ def test_weights_that_the_lora_leaves_alone_are_shared(load: Call, sd1: Checkpoi
     assert len(new) == len(named)
 
 
+def test_the_next_job_with_the_same_lora_runs_on_the_weights_that_are_there(load: Call) -> None:
+    assert _unet(load(KOHYA, 0.5, 1.0)[0]) is _unet(load(KOHYA, 0.5, 0.0)[0])
+
+
 @pytest.mark.parametrize(("for_model", "for_clip"), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
 def test_a_strength_of_zero_hands_its_input_on(load: Call, sd1: Checkpoint, for_model: float, for_clip: float) -> None:
     model, clip = load(KOHYA, for_model, for_clip)
