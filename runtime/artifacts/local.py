@@ -13,7 +13,7 @@ from pathlib import Path
 
 from runtime.artifacts.content_types import content_type_of
 from runtime.artifacts.links import Link, LinkSigner, persistent_secret
-from runtime.artifacts.store import RESERVED, Artifact, SignedUrl, check_key, check_ttl, content_disposition
+from runtime.artifacts.store import RESERVED, Artifact, SignedForm, SignedUrl, check_key, check_ttl, content_disposition
 from runtime.clock import Clock, SystemClock
 from runtime.errors import StorageUnavailable
 
@@ -114,6 +114,9 @@ class FolderArtifactStore:
         target = self.signer.write(Link(key=check_key(key), expires_at=expires_at, filename=filename))
         warning = f"the link ends after {kept_s:g} s, the most there is" if kept_s < ttl_s else None
         return SignedUrl(url=self._base_url + target, expires_at=expires_at, warning=warning)
+
+    def sign_upload(self, key: str, *, sha256: str, size_bytes: int, ttl_s: float) -> SignedForm | None:
+        return None
 
     @cached_property
     def signer(self) -> LinkSigner:

@@ -1,12 +1,15 @@
-"""Links to an S3 object, signed without a call to anybody.
+"""Links to an S3 object, and forms to put one by, signed without a call to anybody.
 
-AWS Signature Version 4 in the query: "Authenticating Requests: Using Query Parameters" in the Amazon S3 API Reference.
+AWS Signature Version 4, in the query and in a form's policy: "Authenticating Requests: Using Query Parameters" and
+"Browser-Based Uploads Using POST" in the Amazon S3 API Reference.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -40,9 +43,14 @@ class ObjectAddress:
         return f"{scheme}://{host}" if self.path_style else f"{scheme}://{self.bucket}.{host}"
 
     @property
-    def path(self) -> str:
+    def folder(self) -> str:
+        """The path of the bucket."""
         base = urlsplit(self.endpoint_url).path.rstrip("/")
-        return quote(f"{base}/{self.bucket}/{self.key}" if self.path_style else f"{base}/{self.key}", safe="/-_.~")
+        return f"{base}/{self.bucket}/" if self.path_style else f"{base}/"
+
+    @property
+    def path(self) -> str:
+        return quote(f"{self.folder}{self.key}", safe="/-_.~")
 
 
 def presign(address: ObjectAddress, key: SigningKey, *, now: float, ttl_s: int, extra: Mapping[str, str]) -> str:
@@ -64,6 +72,33 @@ def presign(address: ObjectAddress, key: SigningKey, *, now: float, ttl_s: int, 
     to_sign = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = _mac(_scoped_key(key.secret_access_key, scope), to_sign).hex()
     return f"{address.origin}{address.path}?{canonical_query}&X-Amz-Signature={signature}"
+
+
+def presign_post(
+    address: ObjectAddress, key: SigningKey, *, now: float, ttl_s: int, fields: Mapping[str, str], size_bytes: int
+) -> tuple[str, Mapping[str, str]]:
+    """A URL, and the fields of a form to POST exactly `size_bytes` to the object by, `fields` among them."""
+    moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    ends = datetime.fromtimestamp(now + ttl_s, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    scope = f"{moment[:8]}/{key.region}/s3/aws4_request"
+    form = {
+        "key": address.key,
+        **fields,
+        "x-amz-algorithm": _ALGORITHM,
+        "x-amz-credential": f"{key.access_key_id}/{scope}",
+        "x-amz-date": moment,
+        **({"x-amz-security-token": key.session_token} if key.session_token else {}),
+    }
+    conditions = [{"bucket": address.bucket}, ["content-length-range", size_bytes, size_bytes]]
+    conditions += [{name: value} for name, value in form.items()]
+    policy = base64.b64encode(json.dumps({"expiration": ends, "conditions": conditions}).encode()).decode()
+    url = f"{address.origin}{address.folder}"
+    return url, {**form, "policy": policy, "x-amz-signature": sign_policy(policy, key, scope)}
+
+
+def sign_policy(policy: str, key: SigningKey, scope: str) -> str:
+    """The signature of a form's policy, which is the base64 text that the form has."""
+    return _mac(_scoped_key(key.secret_access_key, scope), policy).hex()
 
 
 def _scoped_key(secret: str, scope: str) -> bytes:

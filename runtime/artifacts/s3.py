@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import threading
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime.artifacts.presign import ObjectAddress, SigningKey, presign
-from runtime.artifacts.store import Artifact, SignedUrl, check_key, check_ttl, content_disposition
+from runtime.artifacts.content_types import content_type_of
+from runtime.artifacts.presign import ObjectAddress, SigningKey, presign, presign_post
+from runtime.artifacts.store import Artifact, SignedForm, SignedUrl, check_key, check_ttl, content_disposition
 from runtime.aws import AwsAccess, client_config, explain
 from runtime.clock import Clock, SystemClock
 from runtime.errors import StorageUnavailable
@@ -130,18 +132,33 @@ class S3ArtifactStore:
         extra = {} if filename is None else {"response-content-disposition": content_disposition(filename)}
         now = int(self._clock.wall())
         kept_s = max(int(check_ttl(ttl_s)), 1)
-        with self._translated("sign", key):
-            opened = self._opened()
-            signing_key, ends_at = self._signing_key(opened)
-        left_s = kept_s if ends_at is None else min(kept_s, int(ends_at - now))
-        if left_s <= 0:
-            raise StorageUnavailable(f"sign of artifact {key!r} failed: the credentials of the bucket have expired")
-        address = self._address(opened, name)
+        address, signing_key, left_s = self._signing(name, now=now, ttl_s=kept_s)
         return SignedUrl(
             url=presign(address, signing_key, now=now, ttl_s=left_s, extra=extra),
             expires_at=now + left_s,
             warning=_warning(asked_s=ttl_s, kept_s=kept_s, left_s=left_s),
         )
+
+    def sign_upload(self, key: str, *, sha256: str, size_bytes: int, ttl_s: float) -> SignedForm | None:
+        name = self._name(key)
+        fields = {"Content-Type": content_type_of(key)}
+        if self._access.endpoint_url is None:  # S3 itself refuses another file; not every store like it knows sums
+            fields["x-amz-checksum-algorithm"] = "SHA256"
+            fields["x-amz-checksum-sha256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
+        now = int(self._clock.wall())
+        address, signing_key, left_s = self._signing(name, now=now, ttl_s=max(int(check_ttl(ttl_s)), 1))
+        url, form = presign_post(address, signing_key, now=now, ttl_s=left_s, fields=fields, size_bytes=size_bytes)
+        return SignedForm(url=url, fields=form, expires_at=now + left_s)
+
+    def _signing(self, name: str, *, now: int, ttl_s: int) -> tuple[ObjectAddress, SigningKey, int]:
+        """What an object is signed with, and for how many seconds that lasts, `ttl_s` at the most."""
+        with self._translated("sign", name):
+            opened = self._opened()
+            signing_key, ends_at = self._signing_key(opened)
+        left_s = ttl_s if ends_at is None else min(ttl_s, int(ends_at - now))
+        if left_s <= 0:
+            raise StorageUnavailable(f"sign of artifact {name!r} failed: the credentials of the bucket have expired")
+        return self._address(opened, name), signing_key, left_s
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,15 @@ class SignedUrl:
     url: str = field(repr=False)
     expires_at: float
     warning: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedForm:
+    """A form by which anybody who has it may POST one file until `expires_at`: `fields`, then the file as `file`."""
+
+    url: str
+    fields: Mapping[str, str] = field(repr=False)
+    expires_at: float
 
 
 class ArtifactStore(Protocol):
@@ -82,6 +91,12 @@ class ArtifactStore(Protocol):
 
         A browser saves it as `filename` where that is given. Raises InvalidRequest unless `ttl_s` is above 0,
         StorageUnavailable where there is nothing to sign with.
+        """
+
+    def sign_upload(self, key: str, *, sha256: str, size_bytes: int, ttl_s: float) -> SignedForm | None:
+        """A form to put exactly that file by; None where nobody but us can put one. Raises as `sign` does.
+
+        Of a store that checks no sums, whoever reads the file has to compare its SHA-256.
         """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ class UploadAccess:
             raise InputRejected(
                 f"upload {file_id[:80]!r} is not there: expected the id that the upload was answered by"
             )
+        if hashlib.sha256(data).hexdigest() != file_id.partition(".")[0]:
+            raise InputRejected(f"upload {file_id[:80]!r} is not the file that was announced: its SHA-256 is another")
         sink.expect(len(data))
         sink.write(data)
 

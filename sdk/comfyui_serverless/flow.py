@@ -35,6 +35,7 @@ class Call:
     url: str
     json: Any = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
     files: Mapping[str, tuple[str, bytes]] | None = field(default=None, repr=False)
     timeout_s: float = 30.0
     with_token: bool = True
@@ -136,6 +137,7 @@ def _request(client: httpx.Client | httpx.AsyncClient, call: Call, token: str | 
         call.url,
         json=call.json,
         params=dict(call.params) or None,
+        data=dict(call.form) if call.form else None,
         files=dict(call.files) if call.files else None,
         headers=headers,
         timeout=call.timeout_s,

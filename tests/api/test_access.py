@@ -41,6 +41,7 @@ NEEDED = {
     ("GET", "/workflows/{execution_id}/events"): "read",
     ("GET", "/workflows"): "read",
     ("POST", "/files/upload"): "execute",
+    ("POST", "/files/presign"): "execute",
     ("GET", "/files/uploads/{file_id}"): "read",
     ("POST", "/workflows/validate"): "read",
     ("POST", "/workflows/convert"): "read",

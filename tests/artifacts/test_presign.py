@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import base64
+import json
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import botocore.auth
 import pytest
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 
-from runtime.artifacts.presign import ObjectAddress, SigningKey, presign
+from runtime.artifacts.presign import ObjectAddress, SigningKey, presign, presign_post, sign_policy
 
 # The example in "Authenticating Requests: Using Query Parameters", Amazon S3 API Reference.
 AWS_KEY = SigningKey(
@@ -57,3 +61,25 @@ def test_no_secret_is_shown() -> None:
     assert "hidden" not in presign(
         address("a"), SigningKey(**{**vars(key), "session_token": None}), now=0, ttl_s=1, extra={}
     )
+
+
+def test_a_forms_policy_is_signed_as_boto3_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.us-east-1.amazonaws.com")
+    session = boto3.Session(AWS_KEY.access_key_id, AWS_KEY.secret_access_key, region_name="us-east-1")
+    client = session.client("s3", config=Config(signature_version="s3v4"))
+    theirs = client.generate_presigned_post("examplebucket", "a.png")["fields"]
+    scope = theirs["x-amz-credential"].partition("/")[2]
+    assert sign_policy(theirs["policy"], AWS_KEY, scope) == theirs["x-amz-signature"]
+
+
+def test_a_form_takes_that_file_alone_under_that_name() -> None:
+    url, form = presign_post(
+        address("a b.png"), AWS_KEY, now=AWS_NOW, ttl_s=60, fields={"Content-Type": "image/png"}, size_bytes=7
+    )
+    policy = json.loads(base64.b64decode(form["policy"]))
+    assert url == "https://examplebucket.s3.amazonaws.com/"
+    assert policy["expiration"] == "2013-05-24T00:01:00Z"
+    assert ["content-length-range", 7, 7] in policy["conditions"]
+    exact = {name: value for name, value in form.items() if name not in ("policy", "x-amz-signature")}
+    assert [{name: value} in policy["conditions"] for name, value in exact.items()] == [True] * len(exact)
+    assert (form["key"], form["Content-Type"]) == ("a b.png", "image/png")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import PurePosixPath
 from typing import Any
 
 from fastapi import APIRouter, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.api.access import Executor, Parts, Reader
 from runtime.api.errors import NotFound, TooLarge
@@ -19,7 +21,18 @@ from runtime.fetch.uploads import SCHEME, upload_key
 router = APIRouter(tags=["files"])
 
 LINK_S = 3600
+_TAKEN = ("image/", "audio/", "video/")
 _CHUNK_BYTES = 1 << 20
+
+
+class Announced(BaseModel):
+    """A file that will be uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: str = Field(min_length=1, max_length=255, examples=["a.png"], description="its suffix is what counts")
+    size_bytes: int = Field(ge=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", examples=["0" * 64])
 
 
 @router.post("/files/upload", status_code=201)
@@ -42,6 +55,31 @@ def upload(file: UploadFile, parts: Parts, principal: Executor) -> dict[str, Any
         "size_bytes": len(data),
         "content_type": content_type_of(file_id),
     }
+
+
+@router.post("/files/presign")
+def presign(body: Announced, parts: Parts, principal: Executor) -> dict[str, Any]:
+    """A form to put a file straight into the bucket by: POST `upload.fields`, then the file as `file`, to `upload.url`.
+
+    `upload` is null where the same file is there already. Another file than was announced is refused, by the bucket or
+    by the job that reads it. 404 where files lie in no bucket: `/files/upload` takes them.
+    """
+    suffix = PurePosixPath(body.filename).suffix.lower()
+    if not content_type_of(suffix and f"a{suffix}").startswith(_TAKEN) and suffix != ".latent":
+        raise InvalidRequest(f"filename is {body.filename[:100]!r}; expected a picture, sound, video or latent")
+    if body.size_bytes > parts.max_file_bytes:
+        raise TooLarge(f"size_bytes is {body.size_bytes}; one file may have {parts.max_file_bytes}")
+    file_id = f"{body.sha256}{suffix}"
+    key = upload_key(principal.tenant, file_id)
+    found = parts.artifacts.stat(key)
+    told = {"file_id": file_id, "image": f"{SCHEME}:{file_id}"}
+    if found is not None and found.size_bytes == body.size_bytes:
+        return {**told, "upload": None}
+    form = parts.artifacts.sign_upload(key, sha256=body.sha256, size_bytes=body.size_bytes, ttl_s=LINK_S)
+    if form is None:
+        raise NotFound("this deployment keeps files in no bucket: POST /files/upload takes them")
+    upload = {"url": form.url, "fields": dict(form.fields), "expires_at": utc_text(form.expires_at)}
+    return {**told, "upload": upload}
 
 
 @router.get("/files/uploads/{file_id}")
