@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from runtime.api.build import build_api
@@ -14,4 +13,4 @@ if TYPE_CHECKING:
 
 def create_app() -> FastAPI:
     """The app, by the environment's settings, with a worker in this process. Raises SettingsInvalid."""
-    return build_api(Settings.from_env(os.environ))
+    return build_api(Settings.load())

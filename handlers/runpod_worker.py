@@ -40,7 +40,7 @@ async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool)
 
 def main(*, clock: Clock | None = None) -> None:
     """Serve jobs until RunPod ends the worker; torch loads and the worker is built while `runpod` is imported."""
-    settings = Settings.from_env(os.environ)
+    settings = Settings.load()
     os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")  # its default, DEBUG, prints results with their signed links
     for name in ("aiohttp", "paramiko", "requests", "tomlkit"):  # what `import runpod` computes on: docs/runpod.md
         with contextlib.suppress(ImportError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ def main(words: Sequence[str] | None = None, *, clock: Clock | None = None) -> i
     parser.add_argument("--drain", action="store_true", help="end when the queues are empty")
     arguments = parser.parse_args(words)
     try:
-        settings = Settings.from_env(os.environ)
+        settings = Settings.load()
         build = functools.partial(fit_worker, settings, clock=clock)
         with GpuThread(build, grace_s=settings.cancel_grace_s) as gpu:
             consumer = build_consumer(settings, gpu, clock=clock)

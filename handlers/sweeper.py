@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +15,7 @@ from runtime.sweeper import Sweeper
 @functools.cache
 def _sweeper() -> Sweeper:
     """Built by the first event, and kept as long as Lambda keeps the process."""
-    settings = Settings.from_env(os.environ)
+    settings = Settings.load()
     logging.getLogger().setLevel(settings.log_level)
     return build_sweeper(settings)
 

@@ -22,6 +22,7 @@ from runtime.jobs.leases import Claim
 from runtime.jobs.record import JobRecord, Outcome, Status, StoredOutput, Timings
 from runtime.progress import ProgressSink
 from runtime.request import JobRequest
+from runtime.telemetry.traces import span
 from runtime.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -84,18 +85,20 @@ class Attempt:
         if (kept := parts.kept.find(self._kept_name)) is not None:
             return self._deliver_kept(kept)
         with Workspace(root=parts.workspace_root, shared_inputs=parts.shared_inputs) as workspace:
-            fetch_inputs(
-                self.request.images,
-                workspace,
-                cancel=self._flag,
-                limits=parts.limits,
-                web=parts.web,
-                s3=replace(parts.s3, user=self._tenant) if parts.s3 else None,
-                uploads=UploadAccess(store=parts.artifacts, tenant=self._tenant),
-            )
+            with span("resolve"):
+                fetch_inputs(
+                    self.request.images,
+                    workspace,
+                    cancel=self._flag,
+                    limits=parts.limits,
+                    web=parts.web,
+                    s3=replace(parts.s3, user=self._tenant) if parts.s3 else None,
+                    uploads=UploadAccess(store=parts.artifacts, tenant=self._tenant),
+                )
             with parts.models.ensure(self._graph(), self._flag, on_progress) as graph:
                 engine, report, execution = self._run(graph, workspace, on_progress)
-            delivered = self._deliver(engine.name, report.warnings)
+            with span("deliver"):
+                delivered = self._deliver(engine.name, report.warnings)
         self._watch.lap("deliver")
         return self._completed(graph, execution, delivered, report.warnings)
 
@@ -120,7 +123,8 @@ class Attempt:
             api_key_comfy_org=self._api_key(),
             previews=self.request.previews,
         )
-        execution = engine.execute(report, run)
+        with span("execute", engine=engine.name):
+            execution = engine.execute(report, run)
         self._watch.lap("execute")
         return engine, report, execution
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from runtime.models.sync.assembly import build_fetcher
 from runtime.settings import Settings
 from runtime.spool import Spool
 from runtime.sweeper import Sweeper
+from runtime.telemetry.context import ContextPool
 from runtime.telemetry.metrics import NOBODY, Recorder
 from runtime.webhooks.courier import Courier
 from runtime.webhooks.sender import WebhookSender
@@ -82,7 +82,7 @@ def build(
         kept=KeptOutputs(_disk(settings, "kept"), artifacts, clock),
         webhooks=WebhookSender(_courier(settings, jobs, artifacts, clock)),
         webhook_signer=settings.webhook_signer,
-        uploads=ThreadPoolExecutor(_UPLOAD_THREADS, thread_name_prefix="upload"),
+        uploads=ContextPool(_UPLOAD_THREADS, thread_name_prefix="upload"),
         clock=clock,
         worker_id=new_worker_id(),
         tenant=settings.tenant,
@@ -196,7 +196,7 @@ def build_native(
             max_batch=settings.max_batch,
             max_steps=settings.max_steps,
         ),
-        cache=NodeCache(int(settings.node_cache_gb * 1e9)),
+        cache=NodeCache(int(settings.node_cache_gb * 1e9) if settings.enable_model_caching else 0),
         device=lambda: _device(settings.device),
     )
 
@@ -221,7 +221,7 @@ def _model_limits(settings: Settings) -> Limits:
     return Limits(
         gpu_bytes=settings.max_gpu_memory_gb * 1e9 or math.inf,
         gpu_fraction=settings.gpu_memory_fraction,
-        total_bytes=settings.model_cache_gb * 1e9 or math.inf,
+        total_bytes=(settings.model_cache_gb * 1e9 or math.inf) if settings.enable_model_caching else 1,
         offload=settings.enable_model_offload,
     )
 
@@ -230,7 +230,8 @@ def build_artifacts(settings: Settings, clock: Clock | None = None) -> ArtifactS
     """The bucket where one is named, else the folder."""
     bucket = settings.bucket
     if bucket is None:
-        return FolderArtifactStore(settings.data_path / "artifacts", base_url=settings.public_url, clock=clock)
+        folder = settings.output_path or settings.data_path / "artifacts"
+        return FolderArtifactStore(folder, base_url=settings.public_url, clock=clock)
     from runtime.artifacts.s3 import S3ArtifactStore
 
     return S3ArtifactStore(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from runtime.artifacts.previews import StoredPreviews
 from runtime.attempt import Attempt, Finished
 from runtime.cancellation import CancelFlag
 from runtime.errors import Cancelled, HandedBack, Internal, LeaseLost, ServerlessError, StateUnavailable
@@ -110,14 +111,18 @@ class Course:
         parts = self._parts
         self._flag.limit(min(self._request.timeout_s, parts.max_timeout_s))
         attempt = Attempt(parts, self._request, claim, self._flag)
+        previews = StoredPreviews(parts.artifacts, parts.uploads, claim.record.key)
         with parts.heartbeat.watching(claim, self._flag, self._request) as watched:
 
             def report(progress: Progress) -> None:
                 watched.progress = plain = progress.without_preview()
                 parts.webhooks.progress(claim.record, plain)
+                if progress.preview is not None:
+                    previews.show(progress.preview)
                 self._on_progress(progress)
 
             end = self._attempt(attempt, report)
+        previews.end()
         parts.webhooks.progress_ends()
         claim = watched.claim
         if isinstance(end, Finished):
@@ -187,6 +192,9 @@ class Course:
         """Tell who is to hear of it, if it has ended."""
         self._parts.webhooks.ended(record)
         record_end(self._parts.recorder, record)
+        if record.status.is_terminal:
+            code = f" ({record.error.code})" if record.error else ""
+            _log.info("job %s is %s%s", record.job_id, record.status.value, code)
 
     def _recorded(self, record: JobRecord) -> JobResult:
         parts = self._parts

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.telemetry import logs
 from runtime.telemetry.metrics import NOBODY, Recorder
+from runtime.telemetry.traces import start_tracing
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +42,8 @@ def fit_worker(
 
 
 def log_to_stderr(settings: Settings) -> None:
-    """Where a process of ours writes its log, and from which severity on."""
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    """Where a process of ours writes its log, from which severity on, and how."""
+    logs.log_to_stderr(settings.least_severity, settings.log_format)
 
 
 def ready_worker(
@@ -60,6 +61,8 @@ def ready_worker(
     from runtime.build import build
 
     check_device(settings.device)
+    if settings.traces_endpoint is not None:
+        start_tracing(settings.traces_endpoint)
     worker = build(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock, recorder=recorder)
     worker.prepare()
     return worker

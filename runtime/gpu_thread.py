@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -160,7 +161,7 @@ class GpuThread:
         if self._is_stopping:
             cancel.set(HandedBack(_STOPPING))
         run = functools.partial(self._run, request, cancel, on_progress, dispatch, requeue, tenant)
-        self._tasks.put(functools.partial(_settle, job, run))
+        self._tasks.put(functools.partial(copy_context().run, _settle, job, run))  # whom it is for goes along
         job.add_done_callback(lambda _: self._flags.discard(cancel))
         self._tell_of_waiting(request)
         return job

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 
 from runtime.cancellation import CancelFlag
@@ -43,6 +44,7 @@ class Watched:
         self.written: Progress | None = None
         self.started = self.renewed_at = started
         self.ends_at: float | None = None
+        self.context = copy_context()
 
     def is_due(self, now: float) -> bool:
         """Whether the lease or new progress is to be written."""
@@ -167,7 +169,7 @@ class Heartbeat:
             if watched is None:
                 self._guarded(self._do_chores)
             elif watched is seen:  # a job shorter than a tick costs no write
-                self._guarded(partial(self.tick, watched))
+                self._guarded(partial(watched.context.run, self.tick, watched))
             seen = watched
 
     def _wait(self) -> bool:

@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, SecretStr, ValidationError
 
 from runtime.bucket import Bucket, find_bucket
+from runtime.env_files import read_environment, replaced_in
 from runtime.errors import SettingsInvalid
+from runtime.http_settings import HttpSettings
+from runtime.setting import Gigabytes, Names
+from runtime.setting import setting as _from
 from runtime.webhooks.signature import Signer
+
+_log = logging.getLogger(__name__)
 
 _BUNDLE = Path(__file__).resolve().parents[1]
 _SHORTEST_SECRET = 32
 
 
-def _names(value: object) -> object:
-    return tuple(part for part in (p.strip() for p in value.split(",")) if part) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-Gigabytes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-def _from(*variables: str, default: Any, help: str, **bounds: Any) -> Any:
-    return Field(default=default, validation_alias=AliasChoices(*variables), description=help, **bounds)
-
-
-class Settings(BaseModel):
+class Settings(HttpSettings):
     """One worker's settings. With none set, everything is embedded: SQLite, a folder, the native engine."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-    environment: Literal["development", "testing", "production"] = _from(
-        "ENVIRONMENT", default="development", help="development, testing or production"
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _from(
-        "LOG_LEVEL", default="INFO", help="the least severe lines that are logged"
-    )
-    enable_metrics: bool = _from(
-        "ENABLE_METRICS", default=True, help="whether the HTTP API measures and answers /metrics"
-    )
-    metrics_port: int = _from(
-        "METRICS_PORT", default=0, help="a port of its own for /metrics, on every address; 0 for none", ge=0, le=65535
-    )
-    metrics_token: SecretStr | None = _from(
-        "METRICS_TOKEN", default=None, help="what /metrics of the HTTP API asks for where it asks for tokens"
-    )
     tenant: str = _from(
         "TENANT",
         default="default",
@@ -151,6 +129,9 @@ class Settings(BaseModel):
         default=0,
         help="GB (1e9 bytes) of models kept on GPU and in RAM together; 0 for what memory holds",
     )
+    enable_model_caching: bool = _from(
+        "ENABLE_MODEL_CACHING", default=True, help="keep models and results of nodes between native jobs"
+    )
     node_cache_gb: Gigabytes = _from(
         "NODE_CACHE_SIZE_GB", default=1, help="GB (1e9 bytes) of node results kept between jobs"
     )
@@ -189,6 +170,12 @@ class Settings(BaseModel):
         "MAX_TIMEOUT_S", default=3600, help="longest timeout_s that a request may ask", gt=0, allow_inf_nan=False
     )
 
+    storage_type: Literal["auto", "local", "s3"] = _from(
+        "STORAGE_TYPE", default="auto", help="where outputs go: s3, local, or auto: to S3_BUCKET where it is set"
+    )
+    output_path: Path | None = _from(
+        "COMFYUI_OUTPUT_PATH", default=None, help="the folder for outputs without a bucket; artifacts/ of the next one"
+    )
     data_path: Path = _from("STORAGE_BASE_PATH", default=_BUNDLE / "data", help="the embedded stores' folder")
     public_url: str = _from(
         "PUBLIC_URL", default="http://127.0.0.1:8000", help="where the embedded store's files are served"
@@ -234,6 +221,7 @@ class Settings(BaseModel):
         "AWS_REGION", "AWS_DEFAULT_REGION", default=None, help="the region of bucket, table and queues"
     )
 
+    enable_webhooks: bool = _from("ENABLE_WEBHOOKS", default=True, help="whether requests may ask for webhooks")
     webhook_secret: SecretStr | None = _from(
         "WEBHOOK_SECRET",
         default=None,
@@ -247,23 +235,6 @@ class Settings(BaseModel):
         "COMFY_ORG_API_KEY", default=None, help="for ComfyUI's API nodes, where a request brings none"
     )
 
-    secret_key: SecretStr | None = _from(
-        "SECRET_KEY",
-        default=None,
-        help="signs access tokens, at least 32 characters; without it the HTTP API is open, on loopback alone",
-    )
-    registration: bool = _from("REGISTRATION", default=True, help="whether anybody may make an account")
-    rate_limit_per_minute: int = _from(
-        "RATE_LIMIT_PER_MINUTE", default=0, help="most HTTP requests of one key or account in a minute; 0: any", ge=0
-    )
-    rate_limit_per_hour: int = _from("RATE_LIMIT_PER_HOUR", default=0, help="the same in an hour", ge=0)
-    rate_limit_per_day: int = _from("RATE_LIMIT_PER_DAY", default=0, help="the same in a day", ge=0)
-    cors_origins: Names = _from(
-        "CORS_ORIGINS", default=(), help="web pages, comma separated, that may call the HTTP API from a browser"
-    )
-    trusted_hosts: Names = _from(
-        "TRUSTED_HOSTS", default=(), help="host names, comma separated, that the HTTP API answers to; none: to all"
-    )
     comfyui_port: int = _from(
         "COMFYUI_PORT",
         default=0,
@@ -271,7 +242,14 @@ class Settings(BaseModel):
         ge=0,
         le=65_535,
     )
-    api_docs: bool = _from("API_DOCS", default=True, help="whether the HTTP API shows /docs, /redoc and /openapi.json")
+
+    @classmethod
+    def load(cls) -> Settings:
+        """The settings of this process: its variables, and those of `.env` files. Raises SettingsInvalid."""
+        env = read_environment()
+        for line in replaced_in(env):
+            _log.warning("%s", line)
+        return cls.from_env(env)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -287,14 +265,22 @@ class Settings(BaseModel):
         return settings
 
     @property
+    def least_severity(self) -> str:
+        """From which severity on is logged."""
+        return "DEBUG" if self.debug else self.log_level
+
+    @property
     def bucket(self) -> Bucket | None:
         """The bucket for outputs; None for the embedded folder."""
+        if self.storage_type == "local":
+            return None
         return find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
 
     @property
     def webhook_signer(self) -> Signer:
         """What webhooks are signed with. Raises SettingsInvalid for a secret that is none."""
-        return Signer.parse(self.webhook_secret.get_secret_value() if self.webhook_secret else "")
+        is_set = self.enable_webhooks and self.webhook_secret is not None
+        return Signer.parse(self.webhook_secret.get_secret_value() if is_set and self.webhook_secret else "")
 
     def _refuse_unsafe(self) -> None:
         if self.native_nodes_path is not None and not self.native_nodes_path.is_dir():
@@ -305,8 +291,13 @@ class Settings(BaseModel):
         _ = self.webhook_signer
         if self.secret_key is not None and len(self.secret_key.get_secret_value()) < _SHORTEST_SECRET:
             raise SettingsInvalid(f"SECRET_KEY is shorter than {_SHORTEST_SECRET} characters: `openssl rand -hex 32`")
-        if self.allow_private_urls and self.environment == "production":
-            raise SettingsInvalid("ALLOW_PRIVATE_URLS is on in production; it is for development alone")
+        if self.storage_type == "s3" and self.s3_bucket is None:
+            raise SettingsInvalid("STORAGE_TYPE is s3, and S3_BUCKET names no bucket")
+        if self.disable_auth and self.environment != "testing":
+            raise SettingsInvalid(f"DISABLE_AUTH is on with ENVIRONMENT={self.environment}; it is for testing alone")
+        for name, is_on in (("ALLOW_PRIVATE_URLS", self.allow_private_urls), ("DEBUG", self.debug)):
+            if is_on and self.environment == "production":
+                raise SettingsInvalid(f"{name} is on in production; it is for development alone")
 
 
 def _explain(error: Any) -> str:

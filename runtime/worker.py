@@ -35,7 +35,9 @@ from runtime.result import JobResult
 from runtime.results import failed_result
 from runtime.retries import Requeue
 from runtime.spool import Spool
+from runtime.telemetry.context import belonging_to
 from runtime.telemetry.metrics import NOBODY, Recorder
+from runtime.telemetry.traces import span
 from runtime.warm_up import warm_up
 from runtime.webhooks.sender import WebhookSender
 from runtime.webhooks.signature import Signer
@@ -115,6 +117,19 @@ class Worker:
         job_id = request.job_id or platform_job_id or new_job_id(self._parts.clock.wall())
         tenant = tenant or self._parts.tenant
         flag = cancel or CancelFlag()
+        with belonging_to(job_id=job_id, tenant=tenant), span("job"):
+            return self._run(request, job_id, tenant, flag, on_progress, dispatch, requeue)
+
+    def _run(
+        self,
+        request: JobRequest | RequestReference,
+        job_id: str,
+        tenant: str,
+        flag: CancelFlag,
+        on_progress: ProgressSink,
+        dispatch: Dispatch | None,
+        requeue: Requeue,
+    ) -> JobResult:
         self.running += 1
         try:
             if isinstance(request, RequestReference):

@@ -113,3 +113,34 @@ def test_every_setting_is_documented_under_a_name_of_its_own() -> None:
     assert len(names) == len(set(names))
     assert all(name.isupper() for name in names)
     assert all(help for _, help, _ in documented)
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"DISABLE_AUTH": "true"}, "DISABLE_AUTH is on with ENVIRONMENT=development"),
+        ({"DISABLE_AUTH": "true", "ENVIRONMENT": "production"}, "it is for testing alone"),
+        ({"DEBUG": "true", "ENVIRONMENT": "production"}, "DEBUG is on in production"),
+        ({"STORAGE_TYPE": "s3"}, "S3_BUCKET names no bucket"),
+        ({"ALGORITHM": "none"}, "ALGORITHM"),
+    ],
+    ids=["auth off", "auth off in production", "debug in production", "no bucket", "no algorithm"],
+)
+def test_what_must_not_be_together_is_refused(env: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsInvalid, match=said):
+        read(**env)
+
+
+def test_a_store_of_files_can_be_local_though_a_bucket_is_named() -> None:
+    assert read(STORAGE_TYPE="local", S3_BUCKET="pictures").bucket is None
+    assert read(STORAGE_TYPE="s3", S3_BUCKET="pictures").bucket is not None
+
+
+def test_webhooks_can_be_switched_off() -> None:
+    secret = "whsec_" + "A" * 32
+    assert read(WEBHOOK_SECRET=secret).webhook_signer.can_sign
+    assert not read(WEBHOOK_SECRET=secret, ENABLE_WEBHOOKS="false").webhook_signer.can_sign
+
+
+def test_debug_logs_everything() -> None:
+    assert (read().least_severity, read(DEBUG="1").least_severity) == ("INFO", "DEBUG")

@@ -36,29 +36,48 @@ class Tokens:
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
-    expires_in: int = ACCESS_TOKEN_S
+    expires_in: int
 
 
 class Accounts:
     """The accounts of a deployment. `secret_key` signs access tokens: who has another one, cannot read them."""
 
-    def __init__(self, documents: DocumentStore, *, secret_key: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        documents: DocumentStore,
+        *,
+        secret_key: str,
+        clock: Clock,
+        algorithm: str = "HS256",
+        access_token_s: int = ACCESS_TOKEN_S,
+        refresh_token_s: int = REFRESH_TOKEN_S,
+    ) -> None:
         self._documents = documents
         self._secret_key = secret_key
         self._clock = clock
+        self._algorithm = algorithm
+        self._access_token_s = access_token_s
+        self._refresh_token_s = refresh_token_s
 
-    def register(self, email: str, password: str) -> Tokens:
-        """Make an account and log in. Raises Conflict if the address has one."""
+    def register(self, email: str, password: str, username: str | None = None) -> Tokens:
+        """Make an account and log in; `username` is another name to log in by. Raises Conflict if one is taken."""
         email = _normal(email)
+        if username is not None and self._email_of(username) not in (None, email):
+            raise Conflict(f"the name {username!r} is taken: choose another")
         user_id = new_job_id(self._clock.wall())
         account = {"user_id": user_id, "password": _hash(password), "created_at": utc_text(self._clock.wall())}
         if self._documents.put(_collection(email), email, account, over=ABSENT) is None:
             raise Conflict(f"{email} has an account already: log in, or choose another address")
+        if username is not None:
+            self._documents.put(_usernames(username), username.lower(), {"email": email}, over=ABSENT)
         return self._begin(user_id)
 
-    def login(self, email: str, password: str, *, address: str) -> Tokens:
-        """Begin a session. Raises Unauthenticated, or RateLimited after LOGINS attempts by an account or an address."""
-        email = _normal(email)
+    def login(self, name: str, password: str, *, address: str) -> Tokens:
+        """Begin a session, by an e-mail address or a username.
+
+        Raises Unauthenticated, or RateLimited after LOGINS attempts by an account or an address.
+        """
+        email = _normal(name if "@" in name else self._email_of(name) or f"{name}@nobody.invalid")
         for counted in (f"account {email}", f"address {address}"):
             self._throttle(counted)
         found = self._documents.get(_collection(email), email)
@@ -73,7 +92,7 @@ class Accounts:
         if found is None:
             raise Unauthenticated("the refresh token is expired or revoked: log in again")
         new_secret = secrets.token_hex(32)
-        expires_at = int(self._clock.wall()) + REFRESH_TOKEN_S
+        expires_at = int(self._clock.wall()) + self._refresh_token_s
         is_current = hmac.compare_digest(found.value["secret_sha256"], _sha256(secret))
         value = {**found.value, "secret_sha256": _sha256(new_secret)}
         if not is_current or not self._documents.put(
@@ -98,7 +117,7 @@ class Accounts:
             claims = jwt.decode(
                 access_token,
                 self._secret_key,
-                algorithms=["HS256"],
+                algorithms=[self._algorithm],
                 options={"verify_exp": False, "verify_iat": False, "require": ["exp", "sub"]},
             )
         except jwt.InvalidTokenError as exc:
@@ -110,18 +129,25 @@ class Accounts:
     def _begin(self, user_id: str) -> Tokens:
         session, secret = secrets.token_hex(8), secrets.token_hex(32)
         value = {"secret_sha256": _sha256(secret), "created_at": utc_text(self._clock.wall())}
-        self._documents.put(_sessions(user_id), session, value, expires_at=int(self._clock.wall()) + REFRESH_TOKEN_S)
+        self._documents.put(
+            _sessions(user_id), session, value, expires_at=int(self._clock.wall()) + self._refresh_token_s
+        )
         return self._tokens(user_id, session, secret)
 
     def _tokens(self, user_id: str, session: str, secret: str) -> Tokens:
         import jwt
 
         now = int(self._clock.wall())
-        claims = {"sub": user_id, "iat": now, "exp": now + ACCESS_TOKEN_S, "jti": secrets.token_hex(8)}
+        claims = {"sub": user_id, "iat": now, "exp": now + self._access_token_s, "jti": secrets.token_hex(8)}
         return Tokens(
-            access_token=jwt.encode(claims, self._secret_key, algorithm="HS256"),
+            access_token=jwt.encode(claims, self._secret_key, algorithm=self._algorithm),
             refresh_token="_".join((_REFRESH_PREFIX, user_id, session, secret)),
+            expires_in=self._access_token_s,
         )
+
+    def _email_of(self, username: str) -> str | None:
+        found = self._documents.get(_usernames(username), username.lower())
+        return None if found is None else str(found.value["email"])
 
     def _throttle(self, counted: str) -> None:
         now = int(self._clock.wall())
@@ -144,6 +170,10 @@ def _normal(email: str) -> str:
 
 def _collection(email: str) -> str:
     return f"accounts {_sha256(email)[:_SHARDS]}"
+
+
+def _usernames(username: str) -> str:
+    return f"usernames {_sha256(username.lower())[:_SHARDS]}"
 
 
 def _sessions(user_id: str) -> str:

@@ -42,12 +42,12 @@ _FORM_BYTES = 64 << 10  # what a multipart form has around its file
 def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
     """The app over `parts`, begun and ended by `lifespan`; errors are problem details (RFC 9457) with our code."""
     app = DescribedApi(
-        title="ComfyUI Serverless",
+        title=parts.title,
         version="0.1.0",
         description="Run ComfyUI workflows as jobs.",
         lifespan=lifespan,
         docs_url="/docs" if parts.docs else None,
-        redoc_url="/redoc" if parts.docs else None,
+        redoc_url="/redoc" if parts.redoc else None,
         openapi_url="/openapi.json" if parts.docs else None,
     )
     app.state.parts = parts

@@ -66,6 +66,7 @@ class Batches:
         batch_id = request.job_id or new_job_id(now)
         jobs = [_job(request, batch_id, number, each) for number, each in enumerate(sets)]
         _check(batch_id, jobs)
+        self._executions.admit(tenant, [_job_id(batch_id, number) for number in range(len(jobs))])
         known = {"total": len(jobs), "created_at": utc_text(now), "sha256": _digest(jobs)}
         name = _collection(tenant)
         if (

@@ -14,11 +14,14 @@ from runtime.api.events import EventHub
 from runtime.api.executions import Executions
 from runtime.api.keys import ApiKeys
 from runtime.api.parts import ApiParts
+from runtime.api.quotas import Quotas
 from runtime.api.rates import DAY_S, HOUR_S, MINUTE_S, RateLimits
+from runtime.api.result_cache import ResultCache
 from runtime.api.templates import Templates
 from runtime.api.worker_here import WorkerHere
 from runtime.artifacts.file_responder import FileResponder
 from runtime.artifacts.local import FolderArtifactStore
+from runtime.artifacts.previews import stored_preview
 from runtime.aws import AwsAccess
 from runtime.build import build_artifacts, build_jobs
 from runtime.clock import Clock, SystemClock
@@ -65,7 +68,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     jobs = build_jobs(settings, clock, artifacts)
     documents = build_documents(settings, clock)
     folders = ModelFolders([settings.models_path])
-    events = EventHub(lambda key: jobs.get(*key))
+    events = EventHub(lambda key: jobs.get(*key), find_preview=partial(stored_preview, artifacts))
     prometheus = PrometheusRecorder() if settings.enable_metrics else None
     recorder = Recorders([prometheus] if prometheus else [])
     here = WorkerHere(partial(ready_worker, settings, recorder=recorder))
@@ -81,6 +84,14 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         web=WebAccess(allow_private=settings.allow_private_urls),
         signer=settings.webhook_signer,
         clock=clock,
+        quotas=Quotas(
+            documents,
+            jobs,
+            clock=clock,
+            max_running=settings.max_running_jobs if settings.enable_rate_limiting else 0,
+            max_gpu_s_per_day=settings.max_gpu_seconds_per_day if settings.enable_rate_limiting else 0,
+        ),
+        cache=ResultCache(documents, jobs, folders.identities, clock=clock, ttl_s=settings.result_cache_ttl_s),
         recorder=recorder,
     )
     parts = ApiParts(
@@ -104,9 +115,11 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         depth=lambda: dispatcher.depth,
         free=gpu.free,
         registration=settings.registration,
-        cors_origins=settings.cors_origins,
+        title=settings.api_title,
+        cors_origins=settings.cors_origins if settings.enable_cors else (),
         trusted_hosts=settings.trusted_hosts,
         docs=settings.api_docs,
+        redoc=settings.api_docs and settings.enable_redoc,
         recorder=recorder,
         prometheus=prometheus,
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
@@ -140,12 +153,21 @@ def _readings(here: WorkerHere, dispatcher: LocalDispatcher) -> Iterator[Reading
 
 
 def _accounts(settings: Settings, documents: DocumentStore, clock: Clock) -> Accounts | None:
-    if settings.secret_key is None:
+    if settings.secret_key is None or settings.disable_auth:
         return None
-    return Accounts(documents, secret_key=settings.secret_key.get_secret_value(), clock=clock)
+    return Accounts(
+        documents,
+        secret_key=settings.secret_key.get_secret_value(),
+        clock=clock,
+        algorithm=settings.algorithm,
+        access_token_s=settings.access_token_minutes * 60,
+        refresh_token_s=settings.refresh_token_days * 86_400,
+    )
 
 
 def _rates(settings: Settings, documents: DocumentStore, clock: Clock) -> RateLimits:
+    if not settings.enable_rate_limiting:
+        return RateLimits(documents, {}, clock=clock)
     bounds: Mapping[int, int] = {
         MINUTE_S: settings.rate_limit_per_minute,
         HOUR_S: settings.rate_limit_per_hour,

@@ -29,6 +29,12 @@ class Conflict(ServerlessError):
     code = "conflict"
 
 
+class ValidationFailed(ServerlessError):
+    """The workflow has nothing in it that could run."""
+
+    code = "validation_failed"
+
+
 class TooLarge(ServerlessError):
     """The body is larger than this deployment takes."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.jobs.record import JobKey, JobRecord
-from runtime.progress import Progress
+from runtime.jobs.record import JobKey, JobRecord, Status
+from runtime.progress import Preview, Progress
 
 LOOK_EVERY_S = 1.0
 QUIET_S = 15.0
@@ -19,7 +20,7 @@ QUIET_S = 15.0
 class Event:
     """One server-sent event. `id` is the record's revision, by which a stream is resumed; None: it has none.
 
-    `name` is `status`, `progress`, `output`, or empty for a comment that only keeps the connection open.
+    `name` is `status`, `progress`, `preview`, `output`, or empty for a comment that only keeps the connection open.
     """
 
     name: str
@@ -33,6 +34,7 @@ class _Watch:
 
     record: JobRecord | None = None
     live: Progress | None = None
+    preview: Preview | None = None
     watchers: int = 0
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,8 +49,16 @@ class _Watch:
 class EventHub:
     """The watched jobs of this process. All but `note` is for the event loop's thread."""
 
-    def __init__(self, find: Callable[[JobKey], JobRecord | None], *, look_every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(
+        self,
+        find: Callable[[JobKey], JobRecord | None],
+        *,
+        find_preview: Callable[[JobKey], Preview | None] | None = None,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        """`find_preview` reads the last preview of a job whose worker is elsewhere."""
         self._find = find
+        self._find_preview = find_preview
         self._look_every_s = look_every_s
         self._watches: dict[JobKey, _Watch] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,6 +90,7 @@ class EventHub:
 
     async def _follow(self, watch: _Watch, seen: int) -> AsyncIterator[Event]:
         live: Progress | None = None
+        preview: Preview | None = None
         while True:
             changed = watch.changed
             record = watch.record
@@ -92,6 +103,9 @@ class EventHub:
             if watch.live is not None and watch.live != live:
                 live = watch.live
                 yield Event(name="progress", data=live.to_wire())
+            if watch.preview is not None and watch.preview != preview:
+                preview = watch.preview
+                yield Event(name="preview", data=_shown(preview))
             try:
                 await asyncio.wait_for(changed.wait(), QUIET_S)
             except asyncio.TimeoutError:
@@ -103,6 +117,8 @@ class EventHub:
             record = await asyncio.to_thread(self._find, key)
             if record is not None and record != watch.record:
                 watch.record = record
+                if self._find_preview is not None and watch.live is None and record.status is Status.RUNNING:
+                    watch.preview = await asyncio.to_thread(self._find_preview, key) or watch.preview
                 watch.tell()
             if record is not None and record.status.is_terminal:
                 return
@@ -118,8 +134,14 @@ class EventHub:
         if progress is None:
             watch.look.set()
         else:
-            watch.live = progress
+            watch.live = progress.without_preview()
+            watch.preview = progress.preview or watch.preview
             watch.tell()
+
+
+def _shown(preview: Preview) -> dict[str, Any]:
+    data = base64.b64encode(preview.data).decode()
+    return {"content_type": "image/jpeg", "width": preview.width, "height": preview.height, "data": data}
 
 
 def _told(record: JobRecord) -> list[Event]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from runtime.api.dispatch.dispatcher import Dispatcher
 from runtime.api.errors import NotFound
+from runtime.api.quotas import Quotas
+from runtime.api.result_cache import ResultCache
 from runtime.artifacts.naming import outputs_of
 from runtime.artifacts.store import ArtifactStore
 from runtime.clock import Clock
@@ -13,14 +16,18 @@ from runtime.errors import InvalidRequest
 from runtime.fetch.access import WebAccess
 from runtime.ids import new_job_id
 from runtime.job_facts import facts_of
-from runtime.jobs.record import JobKey, JobRecord, Status
+from runtime.jobs.record import JobFacts, JobKey, JobRecord, Outcome, Status, Timings
 from runtime.jobs.store import JobStore, Page
 from runtime.request import JobRequest, OutputOptions
 from runtime.result import JobResult
 from runtime.results import recorded_result
+from runtime.telemetry.context import belonging_to
 from runtime.telemetry.metrics import JOBS_SUBMITTED, NOBODY, Recorder
+from runtime.telemetry.traces import span
 from runtime.webhooks.signature import Signer
 from runtime.webhooks.target import target_of
+
+_log = logging.getLogger(__name__)
 
 MOST_LISTED = 200
 
@@ -46,6 +53,8 @@ class Executions:
         web: WebAccess,
         signer: Signer,
         clock: Clock,
+        quotas: Quotas,
+        cache: ResultCache,
         recorder: Recorder = NOBODY,
     ) -> None:
         self._jobs = jobs
@@ -56,14 +65,20 @@ class Executions:
         self._signer = signer
         self._clock = clock
         self._recorder = recorder
+        self._quotas = quotas
+        self._cache = cache
 
     def submit(self, tenant: str, request: JobRequest, *, batch_id: str | None = None) -> Submitted:
         """Keep the job and send it to a worker. The same `job_id` again is the same job.
 
         Raises JobIdTaken where that id names another request, InvalidRequest for what is no plain JSON.
         """
+        job_id = request.job_id or new_job_id(self._clock.wall())
+        with belonging_to(job_id=job_id, tenant=tenant, user_id=request.user_id), span("submit"):
+            return self._submit(tenant, job_id, request, batch_id)
+
+    def _submit(self, tenant: str, job_id: str, request: JobRequest, batch_id: str | None) -> Submitted:
         now = self._clock.wall()
-        job_id = request.job_id or new_job_id(now)
         facts = facts_of(
             request,
             tenant=tenant,
@@ -73,14 +88,41 @@ class Executions:
             webhook=target_of(request, self._web, self._signer),
             batch_id=batch_id,
         )
+        if (self._cache.is_on or self._quotas.is_on) and self._jobs.get(tenant, job_id) is None:
+            earlier = self._cache.find(tenant, job_id, request)
+            if earlier is not None:
+                return Submitted(record=self._answered(facts, earlier), is_new=True)
+            if batch_id is None:
+                self._quotas.admit(tenant, [job_id])
         dispatch_by = now + self._dispatcher.within_s
         record = self._jobs.create(facts, dispatch_by=dispatch_by, request=request.to_text())
         if record.status is Status.PENDING:
             self._dispatcher.send(record.key, request)
         is_new = record.revision == 1
+        _log.info("job %s is %s", job_id, "queued" if is_new else record.status.value)
         if is_new:
             self._recorder.add(JOBS_SUBMITTED)
         return Submitted(record=record, is_new=is_new)
+
+    def admit(self, tenant: str, job_ids: list[str]) -> None:
+        """Let the jobs of a batch in, all or none. Raises RateLimited."""
+        self._quotas.admit(tenant, job_ids)
+
+    def _answered(self, facts: JobFacts, earlier: JobRecord) -> JobRecord:
+        """The job, completed at once with what an earlier one made for the same request."""
+        claim = self._jobs.claim(facts, worker_id="result-cache")
+        if isinstance(claim, JobRecord):
+            return claim
+        outcome = Outcome(
+            status=Status.COMPLETED,
+            engine=earlier.engine,
+            outputs=earlier.outputs,
+            timings_ms=Timings(),
+            cached_nodes=tuple(sorted({*earlier.cached_nodes, *(earlier.timings_ms or Timings()).nodes})),
+            seed_used=earlier.seed_used,
+            warnings=(*earlier.warnings, f"the outputs are those of job {earlier.job_id}, whose request was the same"),
+        )
+        return self._jobs.finish(claim, outcome)
 
     def find(self, tenant: str, job_id: str) -> JobRecord:
         """The job as it stands. Raises NotFound for one that is not the tenant's."""

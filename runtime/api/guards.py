@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from runtime.api.errors import TooLarge
 from runtime.api.problems import MEDIA_TYPE, problem_of, status_of
 from runtime.ids import new_job_id
+from runtime.telemetry.context import belonging_to
+from runtime.telemetry.traces import span
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -71,11 +73,13 @@ class Guards:
                 raise _Overrun
             return message
 
-        try:
-            await self._app(scope, bounded, answer)
-        except _Overrun:
-            if not began:
-                await _refuse(answer, most_bytes)
+        name = f"{scope['method']} request"[:40]
+        with belonging_to(request_id=request_id.decode()), span(name, path=scope["path"][:200]):
+            try:
+                await self._app(scope, bounded, answer)
+            except _Overrun:
+                if not began:
+                    await _refuse(answer, most_bytes)
 
 
 async def _refuse(send: Send, most_bytes: int) -> None:

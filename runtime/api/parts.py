@@ -54,6 +54,8 @@ class ApiParts:
     cors_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
     docs: bool = True
+    redoc: bool = True
+    title: str = "ComfyUI Serverless"
     recorder: Recorder = NOBODY
     prometheus: PrometheusRecorder | None = None
     metrics_token: str | None = field(default=None, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.api.errors import RateLimited
+from runtime.api.errors import RateLimited, ValidationFailed
 from runtime.errors import ServerlessError
 
 MEDIA_TYPE = "application/problem+json"
@@ -13,6 +13,7 @@ MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_S = 5
 
 _STATUS: Mapping[str, int] = {
+    "validation_failed": 400,
     "invalid_request": 422,
     "graph_rejected": 422,
     "unknown_node": 422,
@@ -48,7 +49,8 @@ def status_of_code(code: str) -> int:
 def problem_of(error: ServerlessError) -> dict[str, Any]:
     """The body: `detail` is for people, `code` for programs; `node_errors` as ComfyUI has them."""
     status = status_of(error)
-    more = {"node_id": error.node_id, "node_errors": error.node_errors}
+    validation = f"workflow validation failed: {error.message}" if isinstance(error, ValidationFailed) else None
+    more = {"error": validation, "node_id": error.node_id, "node_errors": error.node_errors}
     return {
         "type": "about:blank",
         "title": error.code.replace("_", " "),

@@ -81,6 +81,11 @@ def outputs_of(*, user: str, job_id: str) -> str:
     return f"outputs/{user}/{job_id}/"
 
 
+def preview_key(*, user: str, job_id: str) -> str:
+    """Where a running job's last preview lies, each in place of the one before."""
+    return f"previews/{user}/{job_id}.jpg"
+
+
 def output_folder(*, user: str, job_id: str, token: int) -> str:
     """Where an attempt puts its outputs."""
     return f"{outputs_of(user=user, job_id=job_id)}{token}/"

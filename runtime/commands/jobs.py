@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ def main(words: Sequence[str]) -> int:
     """Answer one question. Answers 0, 1 where no job was like the workflow, 2 for what cannot be answered."""
     arguments = _parser().parse_args(list(words))
     try:
-        settings = Settings.from_env(os.environ)
+        settings = Settings.load()
         clock = SystemClock()
         jobs = build_jobs(settings, clock, build_artifacts(settings, clock))
         status: int = arguments.answer(arguments, jobs, settings.tenant)

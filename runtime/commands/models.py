@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import time
@@ -85,7 +84,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         "models_manifest": arguments.manifest,
         "deployment": arguments.deployment,
     }
-    settings = Settings.from_env(os.environ)
+    settings = Settings.load()
     return settings.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 

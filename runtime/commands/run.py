@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ from runtime.cancellation import CancelFlag
 from runtime.commands.placing import place_outputs
 from runtime.commands.progress_line import ProgressLine
 from runtime.commands.report import report_lines
+from runtime.env_files import read_environment
 from runtime.errors import InvalidRequest, ServerlessError, SettingsInvalid, StorageUnavailable
 from runtime.gpu_thread import GpuThread
 from runtime.graph.embedded import Carried, is_media, workflow_in
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     given = {"MODELS_PATH": arguments.models, "INPUT_PATH": arguments.input, "ENGINE": arguments.engine}
-    settings = Settings.from_env({**os.environ, **{name: str(value) for name, value in given.items() if value}})
+    settings = Settings.from_env({**read_environment(), **{name: str(value) for name, value in given.items() if value}})
     settings = settings.model_copy(update={"max_timeout_s": _LONGEST_S})  # who waits at the desk has Ctrl-C
     if arguments.models:  # the flag beats every variable that names the folder
         settings = settings.model_copy(update={"models_path": arguments.models})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import os
 import signal
 import socket
 import sys
@@ -27,16 +26,18 @@ _LONGEST_MESSAGE = 1 << 20  # of what a websocket's client says; it is told what
 def main(words: Sequence[str]) -> int:
     """Serve until Ctrl-C or SIGTERM, by which the running job is handed back. Answers 2 for what cannot be served."""
     parser = argparse.ArgumentParser(prog="comfyui-serverless serve", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="the port to listen on (8000)")
+    parser.add_argument("--host", help="the address to listen on (HOST, 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="the port to listen on (PORT, 8000)")
     parser.add_argument("--comfyui-port", type=int, help="a port for ComfyUI's own API and web page (COMFYUI_PORT)")
     arguments = parser.parse_args(list(words))
     try:
-        settings = Settings.from_env(os.environ)
-        _require_token(settings, arguments.host)
+        settings = Settings.load()
+        host = arguments.host or settings.host
+        _require_token(settings, host)
+        port = settings.port if arguments.port is None else arguments.port
         comfyui_port = settings.comfyui_port if arguments.comfyui_port is None else arguments.comfyui_port
-        ports = [arguments.port, *([comfyui_port] if comfyui_port else [])]
-        listener, *more = listeners = [_listener(arguments.host, port) for port in ports]
+        ports = [port, *([comfyui_port] if comfyui_port else [])]
+        listener, *more = listeners = [_listener(host, each) for each in ports]
         server = _server(settings, [socket.getsockname()[1] for socket in more])
     except SettingsInvalid as exc:
         print(f"comfyui-serverless serve: {exc.message}", file=sys.stderr)
@@ -44,9 +45,9 @@ def main(words: Sequence[str]) -> int:
     log_to_stderr(settings)
     port = listener.getsockname()[1]
     tokens = "with tokens" if settings.secret_key else "without tokens, for this machine alone"
-    print(f"serving on http://{arguments.host}:{port} {tokens}; /docs shows the API; Ctrl-C ends it", file=sys.stderr)
+    print(f"serving on http://{host}:{port} {tokens}; /docs shows the API; Ctrl-C ends it", file=sys.stderr)
     if comfyui_port:
-        print(f"ComfyUI's own API is on http://{arguments.host}:{comfyui_port}", file=sys.stderr)
+        print(f"ComfyUI's own API is on http://{host}:{comfyui_port}", file=sys.stderr)
     if settings.bucket is None and not settings.public_url.rstrip("/").endswith(f":{port}"):
         print(f"links lead to {settings.public_url} (PUBLIC_URL), which must lead here", file=sys.stderr)
     sys.stderr.flush()
@@ -75,7 +76,7 @@ def _server(settings: Settings, comfyui_ports: Sequence[int]) -> Server:
         app,
         ws="websockets-sansio",
         ws_max_size=_LONGEST_MESSAGE,
-        log_level=settings.log_level.lower(),
+        log_level=settings.least_severity.lower(),
         access_log=False,  # a request's line may hold a link
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
@@ -85,7 +86,7 @@ def _server(settings: Settings, comfyui_ports: Sequence[int]) -> Server:
 
 
 def _require_token(settings: Settings, host: str) -> None:
-    if settings.secret_key is None and not _is_loopback(host):
+    if (settings.secret_key is None or settings.disable_auth) and not _is_loopback(host):
         raise SettingsInvalid(
             f"--host {host} can be reached from elsewhere, and SECRET_KEY is not set: "
             "set one (`openssl rand -hex 32`), so that a token is asked for"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
 import sys
 import threading
@@ -25,7 +24,7 @@ def main(words: Sequence[str]) -> int:
     """
     arguments = _parser().parse_args(list(words))
     try:
-        settings = Settings.from_env(os.environ)
+        settings = Settings.load()
         sweeper = build_sweeper(settings)
     except SettingsInvalid as exc:
         print(f"comfyui-serverless sweep: {exc.message}", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime.errors import GraphRejected, InvalidRequest
 from runtime.graph.embedded import is_media, workflow_in
+from runtime.graph.guide_form import is_guide_form, to_api_format
 from runtime.graph.ui.convert import convert
 from runtime.graph.ui.document import is_ui_format, read_document
 from runtime.graph.ui.texts import Choose
@@ -41,12 +42,16 @@ def read_incoming(
 ) -> Incoming:
     """Read an object or a string: of JSON, or a picture that carries its workflow, as base64 or a data: URL.
 
+    An object is in API format, in the editor's or in `guide_form`'s.
+
     The editor's format is converted with the node types of the engine that `types_for` picks; `seed` decides what is
     drawn from `{a|b}` in its prompts; `sends_unknown` is convert's. Raises InvalidRequest or GraphRejected naming what
     is wrong.
     """
     workflow, editors = _from_text(given) if isinstance(given, str) else (given, None)
     if not is_ui_format(workflow):
+        if is_guide_form(workflow):
+            workflow = to_api_format(workflow)
         _refuse_many(workflow, max_nodes)
         return Incoming(workflow=workflow, editors=editors)
     _refuse_many(workflow["nodes"], max_nodes)

@@ -56,6 +56,16 @@ class ModelFolders:
         """Every model in one folder alone, of whatever kind, sorted."""
         return sorted({name for root in self._roots for name in self._names_below(root / folder)})
 
+    def identities(self) -> dict[str, str]:
+        """What changes whenever the file does, of every model, by its name; of several of one name, of all."""
+        found: dict[str, str] = {}
+        for kind in KINDS:
+            for folder in self._folders(kind):
+                for name in self._names_below(folder):
+                    status = (folder / name).stat()
+                    found[name] = f"{found.get(name, '')} {status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+        return found
+
     def path(self, kind: str, name: str) -> Path:
         """The file of a model.
 

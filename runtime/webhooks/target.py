@@ -22,7 +22,7 @@ def target_of(request: JobRequest, access: WebAccess, signer: Signer) -> Webhook
     if request.webhook is None:
         return None
     if not signer.can_sign:
-        raise InvalidRequest("webhook: this deployment sends none, since it has no WEBHOOK_SECRET to sign them with")
+        raise InvalidRequest("webhook: this deployment sends none: it has no WEBHOOK_SECRET, or ENABLE_WEBHOOKS is off")
     try:
         checked_url(request.webhook.url, access)
     except InputRejected as exc:

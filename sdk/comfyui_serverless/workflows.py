@@ -58,7 +58,8 @@ def check_overrides(workflow: Mapping[str, Any] | str, overrides: Mapping[str, A
         for id, node in workflow.items()
         if isinstance(node, Mapping) and isinstance(node.get("inputs"), Mapping)
     }
-    if isinstance(workflow.get("nodes"), list):
+    listed = workflow.get("nodes")
+    if isinstance(listed, list) or (isinstance(listed, Mapping) and "class_type" not in listed):
         return
     for key in overrides:
         _check(key, nodes)

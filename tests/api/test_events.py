@@ -7,7 +7,7 @@ from typing import Any
 
 from runtime.api.events import Event, EventHub
 from runtime.jobs.record import JobKey, JobRecord, Status, StoredOutput
-from runtime.progress import Progress
+from runtime.progress import Preview, Progress
 
 KEY = JobKey("t", "j")
 RECORD = JobRecord(
@@ -101,3 +101,28 @@ def test_a_job_that_nobody_watches_any_more_is_not_looked_at() -> None:
         return store.looks - looks
 
     assert asyncio.run(watch()) <= 1
+
+
+def test_a_preview_is_pushed_as_it_comes_and_not_twice() -> None:
+    running = replace(RECORD, status=Status.RUNNING, revision=2)
+    hub = EventHub(Store(running, running, DONE).find, look_every_s=0.001)
+    told: list[Event] = []
+
+    async def follow() -> None:
+        async for event in hub.events(KEY):
+            told.append(event)
+            if event.id == 2:
+                picture = Preview(data=b"jpeg", width=4, height=2)
+                for step in (1, 2):
+                    hub.note(KEY, Progress(step=step, steps=2, preview=picture))
+
+    asyncio.run(follow())
+    (shown,) = [event for event in told if event.name == "preview"]
+    assert shown.data == {"content_type": "image/jpeg", "width": 4, "height": 2, "data": "anBlZw=="}
+
+
+def test_the_preview_of_a_worker_elsewhere_is_looked_for_with_its_state() -> None:
+    running = replace(RECORD, status=Status.RUNNING, revision=2)
+    picture = Preview(data=b"jpeg", width=4, height=2)
+    hub = EventHub(Store(RECORD, running, DONE).find, find_preview=lambda key: picture, look_every_s=0.001)
+    assert ("preview", None) in told(hub)

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ class _Waiting:
     not_before: float = field(compare=False)
     key: JobKey = field(compare=False)
     request: JobRequest = field(compare=False)
+    context: Context = field(compare=False, default_factory=copy_context)
 
 
 class LocalDispatcher:
@@ -128,7 +130,8 @@ class LocalDispatcher:
     def _run(self, waiting: _Waiting) -> None:
         key, request = waiting.key, waiting.request
         flag = self._running[1] if self._running else CancelFlag()
-        job: Future[JobResult] = self._gpu.submit(
+        job: Future[JobResult] = waiting.context.run(
+            self._gpu.submit,
             request.model_copy(update={"job_id": key.job_id}),
             cancel=flag,
             on_progress=lambda progress: self._on_event(key, progress),

@@ -12,6 +12,7 @@ from runtime.api.accounts import Accounts, Tokens
 from runtime.api.errors import Forbidden, NotFound
 from runtime.api.parts import ApiParts
 from runtime.api.principal import Scope
+from runtime.errors import InvalidRequest
 
 router = APIRouter(tags=["accounts"])
 
@@ -20,10 +21,22 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Login(_Body):
-    """An account's address and password."""
+Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{2,64}$", examples=["ada"])]
+
+
+class Registration(_Body):
+    """A new account's address and password; `username` is another name to log in by."""
 
     email: str = Field(max_length=254, examples=["ada@example.org"])
+    password: SecretStr = Field(max_length=1000, examples=["correct horse battery"])
+    username: Username | None = None
+
+
+class Login(_Body):
+    """An account's address, or its username, and its password."""
+
+    email: str | None = Field(default=None, max_length=254, examples=["ada@example.org"])
+    username: Username | None = None
     password: SecretStr = Field(max_length=1000)
 
 
@@ -42,19 +55,22 @@ class NewKey(_Body):
 
 
 @router.post("/auth/register", status_code=201)
-def register(body: Login, parts: Parts) -> dict[str, Any]:
+def register(body: Registration, parts: Parts) -> dict[str, Any]:
     """Make an account and log in."""
     accounts = _accounts(parts)
     if not parts.registration:
         raise Forbidden("registration is closed on this deployment")
-    return _tokens(accounts.register(body.email, body.password.get_secret_value()))
+    return _tokens(accounts.register(body.email, body.password.get_secret_value(), body.username))
 
 
 @router.post("/auth/login")
 def login(body: Login, parts: Parts, request: Request) -> dict[str, Any]:
     """Log in: an access token for half an hour, and a refresh token for a week."""
     address = request.client.host if request.client else "unknown"
-    return _tokens(_accounts(parts).login(body.email, body.password.get_secret_value(), address=address))
+    name = body.email or body.username
+    if name is None:
+        raise InvalidRequest("email is missing; or username in its place")
+    return _tokens(_accounts(parts).login(name, body.password.get_secret_value(), address=address))
 
 
 @router.post("/auth/refresh")

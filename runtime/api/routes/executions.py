@@ -14,11 +14,13 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from runtime.api.access import Executor, Parts, Reader
 from runtime.api.bodies import read_body, request_of
+from runtime.api.errors import ValidationFailed
 from runtime.api.events import Event
 from runtime.api.openapi import request_body
 from runtime.api.parts import ApiParts
 from runtime.api.problems import status_of_code
 from runtime.api.waiting import end_of
+from runtime.graph.guide_form import is_guide_form
 from runtime.jobs.record import ANONYMOUS, JobRecord, Status
 from runtime.request import JobRequest
 
@@ -29,7 +31,6 @@ LONGEST_WAIT_S = 300
 
 @router.post(
     "/workflows/execute",
-    status_code=202,
     openapi_extra=request_body("ExecuteRequest"),
 )
 async def execute(
@@ -41,14 +42,14 @@ async def execute(
 ) -> Response:
     """Run a workflow: the fields of a request as they stand, or within `input`.
 
-    202 with the job as it stands; with `wait`, 200 with its result if it has ended by then. `Idempotency-Key` is the
-    job's id where the request names none: sent again, it is the same job.
+    Answers the job as it stands; with `wait`, its result if it has ended by then. `Idempotency-Key` is the job's id
+    where the request names none: sent again, it is the same job.
     """
     data = read_body(await request.body())
     record, job = await run_in_threadpool(_submit, parts, principal.tenant, data, idempotency_key)
     if wait and not record.status.is_terminal:
         record = await end_of(parts, record, wait)
-    return await run_in_threadpool(_answer, parts, record, job, 200 if record.status.is_terminal else 202)
+    return await run_in_threadpool(_answer, parts, record, job)
 
 
 @router.get("/workflows/{execution_id}")
@@ -120,6 +121,9 @@ async def events(
 
 def _submit(parts: ApiParts, tenant: str, data: Any, idempotency_key: str | None) -> tuple[JobRecord, JobRequest]:
     request = request_of(parts, tenant, data, idempotency_key=idempotency_key)
+    nodes = request.workflow
+    if nodes == {} or (isinstance(nodes, dict) and is_guide_form(nodes) and not nodes["nodes"]):
+        raise ValidationFailed("the workflow has no nodes; expected at least one output node")
     return parts.executions.submit(tenant, request).record, request
 
 
@@ -136,11 +140,11 @@ async def _changed(parts: ApiParts, record: JobRecord, after: int, wait_s: float
     return await run_in_threadpool(parts.executions.find, *record.key)
 
 
-def _answer(parts: ApiParts, record: JobRecord, request: JobRequest, status: int) -> Response:
+def _answer(parts: ApiParts, record: JobRecord, request: JobRequest) -> Response:
     result = parts.executions.result(record, request.output)
     wire = {"execution_id": record.job_id, **result.to_wire()}
-    if result.error is not None and record.status.is_terminal:
-        status = status_of_code(result.error.code)
+    is_failure = result.error is not None and record.status.is_terminal
+    status = status_of_code(result.error.code) if result.error is not None and is_failure else 200
     return JSONResponse(wire, status_code=status, headers={"Location": f"/workflows/{record.job_id}"})
 
 

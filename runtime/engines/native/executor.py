@@ -20,6 +20,7 @@ from runtime.engines.native.step import Step
 from runtime.errors import NodeFailed
 from runtime.graph.node_type import NodeType
 from runtime.graph.workflow import Link, Node
+from runtime.telemetry.traces import span
 
 _T = TypeVar("_T")
 
@@ -148,7 +149,10 @@ class Executor:
         hidden = self._host.hidden(node, node_type)
         started = time.perf_counter()
         admit = self._host.admit if node_type.is_bounded else None
-        returned = self._host.guard(node, lambda: call_node(node, node_type, step.instance, arguments, hidden, admit))
+        with span(f"node {node.class_type}", node_id=node.id):
+            returned = self._host.guard(
+                node, lambda: call_node(node, node_type, step.instance, arguments, hidden, admit)
+            )
         self.node_ms[node.id] = self.node_ms.get(node.id, 0.0) + (time.perf_counter() - started) * 1000
         step.instance = None
         self._host.produced(node, returned)

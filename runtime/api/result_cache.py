@@ -1,0 +1,92 @@
+"""Earlier outputs for a request that is the same in all that decides them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from runtime.canonical import sha256_of_json
+from runtime.clock import Clock, epoch_s
+from runtime.documents.store import DocumentStore
+from runtime.jobs.record import JobRecord, Status
+from runtime.jobs.store import JobStore
+from runtime.request import JobRequest
+
+ModelIdentities = Callable[[], Mapping[str, str]]
+"""What tells one file of a model from another, by the names that a workflow has for models."""
+
+
+class ResultCache:
+    """Knows, for `ttl_s` seconds each, which job of a tenant was the first of its kind. With 0 it knows nothing.
+
+    The same are: workflow, overrides, inputs by their content, engine, output format, and the files of every model that
+    the workflow names. An input by an address is of unknown content, and its request is the same as no other.
+    """
+
+    def __init__(
+        self, documents: DocumentStore, jobs: JobStore, models: ModelIdentities, *, clock: Clock, ttl_s: int
+    ) -> None:
+        self._documents = documents
+        self._jobs = jobs
+        self._models = models
+        self._clock = clock
+        self._ttl_s = ttl_s
+
+    @property
+    def is_on(self) -> bool:
+        return self._ttl_s > 0
+
+    def find(self, tenant: str, job_id: str, request: JobRequest) -> JobRecord | None:
+        """A job that completed for the same request within the time; where there is none, `job_id` may become it."""
+        if not self.is_on or not _is_known(request):
+            return None
+        name = _digest(request, self._models())
+        known = self._documents.get(_collection(tenant), name)
+        if known is not None:
+            record = self._jobs.get(tenant, known.value["job_id"])
+            if record is not None and self._is_fresh(record):
+                return record
+        now = int(self._clock.wall())
+        self._documents.put(_collection(tenant), name, {"job_id": job_id}, expires_at=now + 2 * self._ttl_s)
+        return None
+
+    def _is_fresh(self, record: JobRecord) -> bool:
+        if record.status is not Status.COMPLETED or record.finished_at is None or not record.outputs:
+            return False
+        return self._clock.wall() - epoch_s(record.finished_at) < self._ttl_s
+
+
+def _is_known(request: JobRequest) -> bool:
+    return all("://" not in image.image[:8] or image.image[:5] == "data:" for image in request.images)
+
+
+def _digest(request: JobRequest, models: Mapping[str, str]) -> str:
+    texts = set(_texts([request.workflow, request.overrides]))
+    return sha256_of_json(
+        {
+            "workflow": request.workflow,
+            "overrides": request.overrides,
+            "images": [[image.name, image.image] for image in request.images],
+            "output": [request.output.format, request.output.quality],
+            "engine": request.engine,
+            "pnginfo": request.extra_pnginfo,
+            "models": {name: identity for name, identity in sorted(models.items()) if name in texts},
+        }
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text within the value."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping):
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+
+
+def _collection(tenant: str) -> str:
+    return f"results {tenant}"

@@ -1,0 +1,56 @@
+"""The log: lines for people, or JSON objects for machines, each with what it belongs to, and without secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import datetime, timezone
+
+from runtime.telemetry.context import fields_now
+
+_PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_QUERY = re.compile(r"(\bhttps?://[^\s?'\"<>]*)\?[^\s'\"<>]+")
+_USER = re.compile(r"(\bhttps?://)[^\s/@'\"]+@")
+_TOKEN = re.compile(r"\b(csk|csr|whsec)_[A-Za-z0-9_+/=-]{8,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*|(?i:\bBearer )\S+")
+
+
+def without_secrets(text: str) -> str:
+    """The text without the queries and passwords of addresses, keys, tokens and webhook secrets, whoever wrote it."""
+    return _TOKEN.sub("[hidden]", _USER.sub(r"\1[hidden]@", _QUERY.sub(r"\1?[hidden]", text)))
+
+
+class PlainFormatter(logging.Formatter):
+    """One line for people; the job's id behind it where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(_PLAIN)
+
+    def format(self, record: logging.LogRecord) -> str:
+        about = " ".join(f"{name}={value}" for name, value in fields_now().items())
+        return without_secrets(super().format(record)) + (f" [{about}]" if about else "")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC, ISO 8601), level, logger, message, ids, and an exception's traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
+        told = {
+            "time": time.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": without_secrets(record.getMessage()),
+            "thread": record.threadName,
+            **fields_now(),
+        }
+        if record.exc_info:
+            told["exception"] = without_secrets(self.formatException(record.exc_info))
+        return json.dumps(told, ensure_ascii=False)
+
+
+def log_to_stderr(level: str, form: str) -> None:
+    """Write the log of this process to standard error, from severity `level` on, as `text` or `json`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else PlainFormatter())
+    logging.basicConfig(level=level, handlers=[handler])

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from runtime.api.build import build_api
+from runtime.settings import Settings
+from runtime.telemetry.traces import span, trace_with
+
+GRAPH = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+}
+Spans = Callable[[], dict[str, ReadableSpan]]
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    """The spans that have ended, by name."""
+    exporter = InMemorySpanExporter()
+    stop = trace_with(SimpleSpanProcessor(exporter))
+    yield lambda: {span.name: span for span in exporter.get_finished_spans()}
+    stop()
+
+
+def test_a_request_its_job_and_the_nodes_are_one_trace(spans: Spans, tmp_path: Any) -> None:
+    settings = Settings.from_env({"STORAGE_BASE_PATH": str(tmp_path), "DEVICE": "cpu"})
+    with TestClient(build_api(settings)) as api:
+        api.post("/workflows/execute?wait=60", json={"workflow": GRAPH, "job_id": "traced"})
+    told = spans()
+    names = ("POST request", "submit", "job", "resolve", "execute", "node EmptyImage", "node SaveImage", "deliver")
+    assert [name for name in names if name not in told] == []
+    assert len({told[name].context.trace_id for name in names}) == 1
+    assert told["node EmptyImage"].parent.span_id == told["execute"].context.span_id
+    assert told["job"].parent.span_id == told["submit"].context.span_id
+    assert told["node EmptyImage"].attributes["comfyui.job_id"] == "traced"
+
+
+def test_what_fails_is_marked_in_its_span(spans: Spans) -> None:
+    with pytest.raises(ValueError, match="no"), span("part"):
+        raise ValueError("no")
+    assert not spans()["part"].status.is_ok
+
+
+def test_without_an_exporter_a_span_is_nothing() -> None:
+    with span("part"):
+        pass
