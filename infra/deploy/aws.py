@@ -49,6 +49,10 @@ class AwsStack:
         self._poll_s = poll_s
         self.name = f"{config.name}-{config.environment}"
 
+    def body(self) -> str:
+        """The template's text."""
+        return TEMPLATE.read_text(encoding="utf-8")
+
     @property
     def parameters(self) -> dict[str, str]:
         """The template's parameters, as the configuration has them."""
@@ -67,7 +71,7 @@ class AwsStack:
         """The stack as it stands; None where there is none."""
         from botocore.exceptions import ClientError
 
-        with _explained():
+        with explained():
             try:
                 stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
             except ClientError as exc:
@@ -84,26 +88,27 @@ class AwsStack:
 
     def plan(self, deployed: Deployed | None) -> list[Change]:
         """What `apply` would do to each resource; nothing is asked of AWS and nothing touched."""
+        after = self.parameters
         return changes(
             deployed.template if deployed else None,
-            parse_template(TEMPLATE.read_text(encoding="utf-8")),
-            before=deployed.parameters if deployed else {},
-            after=self.parameters,
+            parse_template(self.body()),
+            before={name: value for name, value in deployed.parameters.items() if name in after} if deployed else {},
+            after=after,
         )
 
     def apply(self, deployed: Deployed | None) -> Deployed:
         """Make the stack, or change it to what it shall be, and wait until it is. A stack that is so already stays."""
         if deployed and deployed.status == "ROLLBACK_COMPLETE":  # its first making failed: AWS lets it only be deleted
-            self._delete_and_wait()
+            self.take_down()
             deployed = None
         call: dict[str, Any] = {
             "StackName": self.name,
-            "TemplateBody": TEMPLATE.read_text(encoding="utf-8"),
+            "TemplateBody": self.body(),
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()],
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Tags": [{"Key": "comfyui-serverless", "Value": self.name}],
         }
-        with _explained():
+        with explained():
             if deployed is None:
                 self._cloudformation.create_stack(**call)
                 self._until("stack_create_complete")
@@ -123,7 +128,7 @@ class AwsStack:
         """How many messages wait in each queue."""
         sqs = self._session.client("sqs")
         depths = {}
-        with _explained():
+        with explained():
             for key in ("HighQueue", "NormalQueue", "LowQueue", "DeadLetters"):
                 answer = sqs.get_queue_attributes(
                     QueueUrl=deployed.outputs[key], AttributeNames=["ApproximateNumberOfMessages"]
@@ -133,7 +138,7 @@ class AwsStack:
 
     def alarms(self) -> dict[str, str]:
         """Each alarm's state by its name: OK, ALARM or INSUFFICIENT_DATA."""
-        with _explained():
+        with explained():
             pages = self._session.client("cloudwatch").get_paginator("describe_alarms")
             found = [
                 alarm for page in pages.paginate(AlarmNamePrefix=f"{self.name}-") for alarm in page["MetricAlarms"]
@@ -142,14 +147,19 @@ class AwsStack:
 
     def destroy(self, deployed: Deployed, *, delete_data: bool) -> None:
         """Take the stack down. Table and bucket stay with what is in them, unless `delete_data`."""
-        self._delete_and_wait()
+        self.take_down()
         if delete_data:
-            with _explained():
+            with explained():
                 bucket = self._session.resource("s3").Bucket(deployed.outputs["Bucket"])
                 bucket.object_versions.delete()
                 bucket.delete()
                 for table in ("Table", "Documents"):
                     self._session.client("dynamodb").delete_table(TableName=deployed.outputs[table])
+
+    def client(self, service: str) -> Any:
+        """boto3's client of another service, in the stack's region."""
+        session: Any = self._session
+        return session.client(service)
 
     @cached_property
     def _session(self) -> Session:
@@ -179,8 +189,8 @@ class AwsStack:
             raise
         return True
 
-    def _delete_and_wait(self) -> None:
-        with _explained():
+    def take_down(self) -> None:
+        with explained():
             self._cloudformation.delete_stack(StackName=self.name)
             self._until("stack_delete_complete")
 
@@ -205,7 +215,7 @@ class AwsStack:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """What botocore raises, as a DeployError that says what to do next."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 

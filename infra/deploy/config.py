@@ -97,6 +97,36 @@ class KubernetesConfig(Part):
     )
 
 
+class EcsConfig(Part):
+    """Where ECS's instances are, in the region of `aws`."""
+
+    vpc: str = Field(
+        default="", pattern=r"^$|^vpc-[0-9a-f]{8,17}$", description="the VPC's id, as in vpc-0123456789abcdef0"
+    )
+    subnets: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")], ...] = Field(
+        default=(), description="ids of its subnets, at most one in a zone, each with a way to the internet"
+    )
+
+
+class CloudRunConfig(Part):
+    """What is Cloud Run's own; its region is `region`."""
+
+    project: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$", description="the project's id; else gcloud's own"
+    )
+    models_bucket: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$",
+        description="the bucket that holds checkpoints/, ...",
+    )
+
+
+class ComposeConfig(Part):
+    """What is Compose's own."""
+
+    gpu: bool = Field(default=True, description="give the worker an NVIDIA GPU")
+
+
 class DeployConfig(Part):
     """A deployment by name; each environment of it is apart from the others."""
 
@@ -132,6 +162,9 @@ class DeployConfig(Part):
     runpod: RunpodConfig = RunpodConfig()
     modal: ModalConfig = ModalConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()
+    ecs: EcsConfig = EcsConfig()
+    cloudrun: CloudRunConfig = CloudRunConfig()
+    compose: ComposeConfig = ComposeConfig()
 
     @model_validator(mode="after")
     def _secrets_by_reference(self) -> DeployConfig:

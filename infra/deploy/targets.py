@@ -11,6 +11,9 @@ from infra.deploy.target import Target
 TARGETS: Mapping[str, tuple[str, str]] = {
     "aws": ("infra.deploy.aws_target:AwsTarget", "table, bucket, queues, policies and alarms on AWS"),
     "k8s": ("infra.deploy.k8s_target:KubernetesTarget", "API, workers and sweeper on Kubernetes, scaled by KEDA"),
+    "ecs": ("infra.deploy.ecs_target:EcsTarget", "workers on ECS with GPU instances, scaled by the queues' depth"),
+    "cloudrun": ("infra.deploy.cloudrun_target:CloudRunTarget", "the API with a GPU on Google's Cloud Run"),
+    "compose": ("infra.deploy.compose_target:ComposeTarget", "nginx, workers and sweeper on one machine with Docker"),
 }
 """Where each one's class is, which takes the configuration, and what the command's help says of it."""
 

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+_ROOT = Path(__file__).resolve().parents[2]
 _SCRIPT = """#!{python}
 import hashlib, json, pathlib, subprocess, sys
 folder = pathlib.Path({folder!r})
@@ -21,6 +22,10 @@ if words[:1] == ["kustomize"]:
     sys.stdout.write(kept.read_text())
     sys.exit()
 given = "" if sys.stdin.isatty() or "-" not in words else sys.stdin.read()
+for word in words:
+    if word.endswith((".yaml", ".yml")) and not word.startswith({root!r}):
+        with (folder / "files.jsonl").open("a") as files:
+            files.write(json.dumps(pathlib.Path(word).read_text()) + "\\n")
 with (folder / "calls.jsonl").open("a") as calls:
     calls.write(json.dumps([words, given]) + "\\n")
 said, code = next((rest for start, *rest in answers if start in " ".join(words)), ["", 0])
@@ -48,6 +53,12 @@ class FakeTool:
         """What the calls had on their standard input."""
         return [text for _, text in self._calls() if text]
 
+    @property
+    def files(self) -> list[str]:
+        """What stood in the files that the calls named, the project's own apart."""
+        path = self.folder / "files.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
     def _calls(self) -> list[tuple[list[str], str]]:
         path = self.folder / "calls.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -62,7 +73,7 @@ def make_fake_tool(name: str, folder: Path, *, kept: Path) -> FakeTool:
     (state / "answers.json").write_text("[]")
     kubectl = str(Path(sys.executable).with_name("kubectl"))
     (bin_folder / name).write_text(
-        _SCRIPT.format(python=sys.executable, folder=str(state), kubectl=kubectl, kept=str(kept))
+        _SCRIPT.format(python=sys.executable, folder=str(state), kubectl=kubectl, kept=str(kept), root=str(_ROOT))
     )
     os.chmod(bin_folder / name, 0o755)
     return FakeTool(folder=state, answers=[])
