@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
 
 from comfyui_serverless import flow, requests
-from comfyui_serverless.errors import ClientError, WaitTimeout
+from comfyui_serverless.errors import ClientError
 from comfyui_serverless.outputs import Output, Result, result_of
+from comfyui_serverless.progress_bar import progress_bar
 from comfyui_serverless.requests import Image, Request
 from comfyui_serverless.settings import Deployment, deployment_from_env, deployment_of
 from comfyui_serverless.states import JobState
 from comfyui_serverless.workflows import Workflow
 
 T = TypeVar("T")
-
-_LOOK_S = 20.0
 
 
 class AsyncClient:
@@ -86,10 +84,15 @@ class AsyncClient:
         return AsyncJob(self, await self._run(self._backend.look(job_id)), None)
 
     async def jobs(
-        self, *, user_id: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        user_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        status: str | None = None,
     ) -> Mapping[str, Any]:
         """See Client.jobs."""
-        return await self._run(self._backend.list(user_id=user_id, limit=limit, cursor=cursor))
+        return await self._run(self._backend.list(user_id=user_id, limit=limit, cursor=cursor, status=status))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -140,21 +143,21 @@ class AsyncJob:
         """See Job.events."""
         yield self.state
         while not self.state.has_ended:
-            before, self.state = self.state, await self._changed(_LOOK_S)
+            before, self.state = self.state, await self._changed(requests.LOOK_S)
             if self.state != before:
                 yield self.state
 
-    async def result(self, timeout: float | None = None) -> Result:
+    async def result(self, timeout: float | None = None, *, progress: bool = False) -> Result:
         """See Job.result."""
-        ends_at = None if timeout is None else time.monotonic() + timeout
-        while not self.state.has_ended:
-            left = _LOOK_S if ends_at is None else ends_at - time.monotonic()
-            if left <= 0:
-                raise WaitTimeout(f"job {self.id} is {self.status} after {timeout:g} s")
-            self.state = await self._changed(min(left, _LOOK_S))
-        error = requests.outcome(self.state)
-        if error is not None:
-            raise error
+        with progress_bar(self.id) if progress else nullcontext() as show:
+
+            def seen(state: JobState) -> None:
+                self.state = state
+                if show is not None:
+                    show(state)
+
+            seen(self.state)
+            await self._client._run(requests.ended(self._client._backend, self.state, timeout=timeout, seen=seen))
         return result_of(self.state.wire, _awaited)
 
     async def download(self, output: Output) -> bytes:

@@ -40,7 +40,9 @@ class Backend(Protocol):
     def upload(self, name: str, data: bytes) -> Flow[str | None]:
         """What a request names the file by; None where files go along with the request itself."""
 
-    def list(self, *, user_id: str | None, limit: int, cursor: str | None) -> Flow[Mapping[str, Any]]:
+    def list(
+        self, *, user_id: str | None, limit: int, cursor: str | None, status: str | None
+    ) -> Flow[Mapping[str, Any]]:
         """A page of jobs, newest first."""
 
 
@@ -97,8 +99,10 @@ class HttpBackend:
             )
         return str(told["image"])
 
-    def list(self, *, user_id: str | None, limit: int, cursor: str | None) -> Flow[Mapping[str, Any]]:
-        given = {"user_id": user_id, "limit": limit, "cursor": cursor}
+    def list(
+        self, *, user_id: str | None, limit: int, cursor: str | None, status: str | None
+    ) -> Flow[Mapping[str, Any]]:
+        given = {"user_id": user_id, "limit": limit, "cursor": cursor, "status": status}
         params = {name: value for name, value in given.items() if value is not None}
         reply = yield from request(Call(method="GET", url="/workflows", params=params))
         page: Mapping[str, Any] = reply.json()
@@ -129,7 +133,9 @@ class RunPodBackend:
         return None
         yield  # a flow all the same
 
-    def list(self, *, user_id: str | None, limit: int, cursor: str | None) -> Flow[Mapping[str, Any]]:
+    def list(
+        self, *, user_id: str | None, limit: int, cursor: str | None, status: str | None
+    ) -> Flow[Mapping[str, Any]]:
         raise ClientError("RunPod lists no jobs: keep the ids, or list them through a deployment of the HTTP API")
         yield  # a flow all the same
 

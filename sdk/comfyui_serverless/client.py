@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
 
 from comfyui_serverless import flow, requests
-from comfyui_serverless.errors import WaitTimeout
 from comfyui_serverless.outputs import Output, Result, result_of
+from comfyui_serverless.progress_bar import progress_bar
 from comfyui_serverless.requests import Image, Request
 from comfyui_serverless.settings import Deployment, deployment_from_env, deployment_of
 from comfyui_serverless.states import JobState
 from comfyui_serverless.workflows import Workflow
 
 T = TypeVar("T")
-
-_LOOK_S = 20.0
 
 
 class Client:
@@ -89,9 +86,16 @@ class Client:
         """A job that was submitted before. Raises NotFound."""
         return Job(self, self._run(self._backend.look(job_id)), None)
 
-    def jobs(self, *, user_id: str | None = None, limit: int = 50, cursor: str | None = None) -> Mapping[str, Any]:
-        """A page of jobs, newest first: `jobs`, and `cursor` for the next page."""
-        return self._run(self._backend.list(user_id=user_id, limit=limit, cursor=cursor))
+    def jobs(
+        self,
+        *,
+        user_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        status: str | None = None,
+    ) -> Mapping[str, Any]:
+        """A page of jobs, newest first, or of those of one `status`: `jobs`, and `cursor` for the next page."""
+        return self._run(self._backend.list(user_id=user_id, limit=limit, cursor=cursor, status=status))
 
     def close(self) -> None:
         """Close the connections."""
@@ -140,24 +144,24 @@ class Job:
         """The job's states from now on, each that differs from the one before; the last one is its end."""
         yield self.state
         while not self.state.has_ended:
-            before, self.state = self.state, self._changed(_LOOK_S)
+            before, self.state = self.state, self._changed(requests.LOOK_S)
             if self.state != before:
                 yield self.state
 
-    def result(self, timeout: float | None = None) -> Result:
-        """Wait for the end, at most `timeout` seconds, and answer what was made.
+    def result(self, timeout: float | None = None, *, progress: bool = False) -> Result:
+        """Wait for the end, at most `timeout` seconds, and answer what was made; `progress` shows how far it is.
 
         Raises JobError where the job did not complete, WaitTimeout where it has not ended by then.
         """
-        ends_at = None if timeout is None else time.monotonic() + timeout
-        while not self.state.has_ended:
-            left = _LOOK_S if ends_at is None else ends_at - time.monotonic()
-            if left <= 0:
-                raise WaitTimeout(f"job {self.id} is {self.status} after {timeout:g} s")
-            self.state = self._changed(min(left, _LOOK_S))
-        error = requests.outcome(self.state)
-        if error is not None:
-            raise error
+        with progress_bar(self.id) if progress else nullcontext() as show:
+
+            def seen(state: JobState) -> None:
+                self.state = state
+                if show is not None:
+                    show(state)
+
+            seen(self.state)
+            self._client._run(requests.ended(self._client._backend, self.state, timeout=timeout, seen=seen))
         return result_of(self.state.wire, self._fetch)
 
     def cancel(self) -> JobState:

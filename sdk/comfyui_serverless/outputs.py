@@ -49,6 +49,13 @@ class Output:
         target.write_bytes(self.bytes())
         return target
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """What a notebook shows: the picture itself."""
+        if self.kind != "image" or not self.content_type.startswith("image/"):
+            return {"text/plain": repr(self)}
+        encoded = base64.b64encode(self.bytes()).decode()
+        return {"text/plain": repr(self), "text/html": f'<img src="data:{self.content_type};base64,{encoded}">'}
+
     def pil(self) -> Image:
         """The picture, as Pillow has it (which is to be installed)."""
         import io

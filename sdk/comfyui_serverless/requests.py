@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from comfyui_serverless.backends import Backend
-from comfyui_serverless.errors import ApiError, ClientError, JobError, job_error
+from comfyui_serverless.errors import ApiError, ClientError, JobError, WaitTimeout, job_error
 from comfyui_serverless.flow import Call, Flow, Pause, request
 from comfyui_serverless.outputs import Output
 from comfyui_serverless.states import JobState
@@ -20,6 +20,8 @@ from comfyui_serverless.workflows import Workflow, check_overrides, read_workflo
 Image = str | Path | bytes
 """A file for the graph: its path, its bytes, or an address (https://, s3://, data:, upload:)."""
 
+LOOK_S = 20.0
+"""How long one look at a job waits for something new."""
 MOST_INLINE_BYTES = 64_000
 """A larger file is uploaded first, where the deployment takes uploads."""
 _SCHEMES = ("https://", "http://", "s3://", "data:", "upload:")
@@ -69,6 +71,26 @@ def submit(backend: Backend, asked: Request) -> Flow[JobState]:
     if images:
         wire["images"] = images
     return (yield from backend.submit(wire, asked.job_id))
+
+
+def ended(
+    backend: Backend, state: JobState, *, timeout: float | None, seen: Callable[[JobState], None]
+) -> Flow[JobState]:
+    """The job once it has completed; each state on the way is `seen`.
+
+    Raises JobError where it ends otherwise, WaitTimeout where it has not ended after `timeout` seconds.
+    """
+    ends_at = None if timeout is None else time.monotonic() + timeout
+    while not state.has_ended:
+        left = LOOK_S if ends_at is None else ends_at - time.monotonic()
+        if left <= 0:
+            raise WaitTimeout(f"job {state.job_id} is {state.status} after {timeout:g} s")
+        state = yield from changed(backend, state, wait_s=min(left, LOOK_S))
+        seen(state)
+    error = outcome(state)
+    if error is not None:
+        raise error
+    return state
 
 
 def changed(backend: Backend, state: JobState, *, wait_s: float) -> Flow[JobState]:

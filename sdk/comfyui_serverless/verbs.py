@@ -1,4 +1,4 @@
-"""The command's verbs that speak to a deployment: submit, status, watch, cancel, list, fetch."""
+"""The command's verbs that speak to a deployment: submit, status, watch, cancel, list, fetch, logs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 from comfyui_serverless.client import Client, Job
 from comfyui_serverless.errors import ComfyUIServerlessError, JobError
 from comfyui_serverless.outputs import Result
-from comfyui_serverless.states import JobState
+from comfyui_serverless.states import ENDED, JobState
 
+_PARTS = ("queue", "resolve", "load", "execute", "deliver", "total")
 Act = Callable[[Client, argparse.Namespace], int]
 
 
@@ -58,7 +59,15 @@ def list_jobs(words: Sequence[str]) -> int:
     parser = _parser("list", "Print jobs, newest first.")
     parser.add_argument("--user-id", help="of this user (those without one)")
     parser.add_argument("--limit", type=int, default=20, help="how many (20)")
+    parser.add_argument("--status", choices=["pending", "running", *ENDED], help="only those of one status")
     return _run(parser, words, _list)
+
+
+def logs(words: Sequence[str]) -> int:
+    """Print a job's course."""
+    parser = _about_a_job("logs", "Print a job's course: its states, what each node took, warnings and errors.")
+    parser.add_argument("--follow", action="store_true", help="go on until its end")
+    return _run(parser, words, _logs)
 
 
 def _parser(verb: str, description: str) -> argparse.ArgumentParser:
@@ -135,7 +144,7 @@ def _cancel(client: Client, arguments: argparse.Namespace) -> int:
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> int:
-    page = client.jobs(user_id=arguments.user_id, limit=arguments.limit)
+    page = client.jobs(user_id=arguments.user_id, limit=arguments.limit, status=arguments.status)
     if arguments.json:
         print(json.dumps(page))
         return 0
@@ -144,16 +153,36 @@ def _list(client: Client, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _logs(client: Client, arguments: argparse.Namespace) -> int:
+    job = client.job(arguments.job_id)
+    for state in job.events() if arguments.follow else (job.state,):
+        print(json.dumps(_plain(state)) if arguments.json else "\n".join(_course(state)))
+    return 0
+
+
+def _course(state: JobState) -> list[str]:
+    wire = state.wire
+    lines = [
+        f"{wire[at]}  {at.removesuffix('_at')}" for at in ("created_at", "started_at", "finished_at") if at in wire
+    ]
+    lines.append(_line(state))
+    timings = wire.get("timings_ms") or {}
+    if state.has_ended:
+        parts = [f"{name} {timings[name] / 1000:.2f} s" for name in _PARTS if timings.get(name)]
+        lines += [f"  {', '.join(parts)}"] if parts else []
+        lines += [f"  node {id:12} {ms / 1000:.2f} s" for id, ms in (timings.get("nodes") or {}).items()]
+        lines += [f"  node {id:12} kept from before" for id in wire.get("cached_nodes", ())]
+    error = wire.get("error")
+    problems = (error.get("node_errors") or {}) if isinstance(error, dict) else {}
+    lines += [
+        f"  node {id}: {each.get('message')}" for id, found in problems.items() for each in found.get("errors", ())
+    ]
+    return [*lines, *(f"  warning: {warning}" for warning in wire.get("warnings", ()))]
+
+
 def _follow(job: Job, arguments: argparse.Namespace) -> int:
     shown = sys.stderr.isatty() and not arguments.json
-    try:
-        for state in job.events():
-            if shown:
-                print(f"\r\x1b[K{_line(state)}", end="", file=sys.stderr, flush=True)
-    finally:
-        if shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    result = job.result()
+    result = job.result(progress=shown)
     saved = _saved(result, arguments.save) if arguments.save is not None else {}
     if arguments.json:
         print(json.dumps({**job.state.wire, "saved": [str(path) for path in saved.values()]}))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+import jwt
 import pytest
 from fastapi.testclient import TestClient
 
 Headers = Callable[..., dict[str, str]]
+SECRET_KEY = "0123456789abcdef0123456789abcdef"
 
 OPEN = {
     ("POST", "/auth/register"),
@@ -65,6 +68,27 @@ BODY: dict[str, object] = {
     "/workflows/validate": {},
     "/workflows/convert": {},
 }
+ABOUT_ONE = [route for route in NEEDED if re.search(r"_id}|{name}", route[1]) and route != ("PUT", "/templates/{name}")]
+"""The routes about something that is somebody's."""
+
+
+@pytest.fixture(scope="module")
+def hers(api: TestClient, login: Headers) -> dict[str, str]:
+    """What is ada's, by the names that paths have for it."""
+    color = {"width": 8, "height": 8, "batch_size": 1, "color": 0}
+    workflow = {
+        "1": {"class_type": "EmptyImage", "inputs": color},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+    }
+    job = {"workflow": workflow, "job_id": "hers"}
+    api.post("/workflows/execute?wait=60", json=job, headers=login())
+    api.post("/workflows/batch", json={**job, "overrides": [{}]}, headers=login())
+    api.put("/templates/hers", json={"workflow": workflow}, headers=login())
+    picture = b"\x89PNG\r\n\x1a\n"
+    file_id = api.post("/files/upload", files={"file": ("a.png", picture)}, headers=login()).json()["file_id"]
+    key_id = api.post("/api-keys", json={"name": "hers"}, headers=login()).json()["key_id"]
+    job_id = {"execution_id": "hers", "job_id": "hers", "batch_id": "hers"}
+    return {**job_id, "name": "hers", "file_id": file_id, "key_id": key_id, "endpoint": "e"}
 
 
 def ask(api: TestClient, route: tuple[str, str], headers: dict[str, str]) -> int:
@@ -102,6 +126,20 @@ def test_without_a_token_nothing_is_answered(api: TestClient, route: tuple[str, 
 @pytest.mark.parametrize("token", ["forged", "csk_t_1_2", "eyJhbGciOiJub25lIn0.e30."])
 def test_a_wrong_token_is_none(api: TestClient, route: tuple[str, str], token: str) -> None:
     assert ask(api, route, {"Authorization": f"Bearer {token}"}) == 401
+
+
+@pytest.mark.parametrize("route", NEEDED, ids=NAMES)
+def test_an_expired_token_is_none(api: TestClient, route: tuple[str, str]) -> None:
+    token = jwt.encode({"sub": "ada", "iat": 1, "exp": 2}, SECRET_KEY, algorithm="HS256")
+    assert ask(api, route, {"Authorization": f"Bearer {token}"}) == 401
+
+
+@pytest.mark.parametrize("route", ABOUT_ONE, ids=lambda route: " ".join(route))
+def test_what_is_another_accounts_is_not_there_though_its_name_is_known(
+    api: TestClient, login: Headers, hers: dict[str, str], route: tuple[str, str]
+) -> None:
+    method, path = route
+    assert api.request(method, path.format(**hers), json=BODY.get(path), headers=login("eve")).status_code == 404
 
 
 @pytest.mark.parametrize("route", NEEDED, ids=NAMES)

@@ -84,3 +84,34 @@ def test_what_cannot_be_sent_is_named(
 def test_a_job_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert verbs.status(["nothing"]) == 1
     assert "there is no job 'nothing'" in capsys.readouterr().err
+
+
+def test_a_jobs_course_is_told_with_what_each_node_took(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verbs.submit([path, "--job-id", "logged", "--wait"]) == 0
+    capsys.readouterr()
+    assert verbs.logs(["logged"]) == 0
+    told = capsys.readouterr().out
+    for said in ("  created\n", "  finished\n", "logged: completed", "total ", "  node 2  "):
+        assert said in told
+
+
+def test_the_course_of_a_job_that_failed_names_the_problem_of_each_node(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps({"7": {"class_type": "SaveImage", "inputs": {"filename_prefix": "a"}}}))
+    assert verbs.submit([str(bad), "--job-id", "badly", "--wait"]) == 1
+    capsys.readouterr()
+    assert verbs.logs(["badly", "--follow"]) == 0
+    told = capsys.readouterr().out
+    assert "graph_rejected" in told
+    assert "  node 7: " in told
+
+
+def test_jobs_of_one_status_are_listed(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verbs.submit([path, "--job-id", "of-a-status", "--wait"]) == 0
+    capsys.readouterr()
+    assert verbs.list_jobs(["--status", "completed", "--limit", "200"]) == 0
+    assert "of-a-status" in capsys.readouterr().out
+    assert verbs.list_jobs(["--status", "cancelled"]) == 0
+    assert "of-a-status" not in capsys.readouterr().out
