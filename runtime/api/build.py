@@ -30,6 +30,7 @@ from runtime.errors import SettingsInvalid
 from runtime.fetch.access import WebAccess
 from runtime.fitness import ready_worker
 from runtime.gpu_thread import GpuThread
+from runtime.models.cache import identity_of
 from runtime.models.folders import KINDS, ModelFolders
 from runtime.settings import Settings
 from runtime.telemetry.metrics import JOBS_WAITING, Reading, Recorders
@@ -91,7 +92,9 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
             max_running=settings.max_running_jobs if settings.enable_rate_limiting else 0,
             max_gpu_s_per_day=settings.max_gpu_seconds_per_day if settings.enable_rate_limiting else 0,
         ),
-        cache=ResultCache(documents, jobs, folders.identities, clock=clock, ttl_s=settings.result_cache_ttl_s),
+        cache=ResultCache(
+            documents, jobs, partial(_files_named, folders, settings), clock=clock, ttl_s=settings.result_cache_ttl_s
+        ),
         recorder=recorder,
     )
     parts = ApiParts(
@@ -150,6 +153,13 @@ def _readings(here: WorkerHere, dispatcher: LocalDispatcher) -> Iterator[Reading
     yield Reading(metric=JOBS_WAITING, value=dispatcher.depth)
     if here.is_built:
         yield from readings_of(here.worker)
+
+
+def _files_named(folders: ModelFolders, settings: Settings) -> Mapping[str, str]:
+    """What changes whenever the file does, of all that a workflow can name: models, and files that every job reads."""
+    shared = settings.input_path
+    found = {} if shared is None else {path.relative_to(shared).as_posix(): path for path in shared.rglob("*")}
+    return {**folders.identities(), **{name: identity_of(path) for name, path in found.items() if path.is_file()}}
 
 
 def _accounts(settings: Settings, documents: DocumentStore, clock: Clock) -> Accounts | None:

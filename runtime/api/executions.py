@@ -105,8 +105,9 @@ class Executions:
         return Submitted(record=record, is_new=is_new)
 
     def admit(self, tenant: str, job_ids: list[str]) -> None:
-        """Let the jobs of a batch in, all or none. Raises RateLimited."""
-        self._quotas.admit(tenant, job_ids)
+        """Let those jobs of a batch in that are not there yet, all or none. Raises RateLimited."""
+        if self._quotas.is_on:
+            self._quotas.admit(tenant, [job_id for job_id in job_ids if self.look(tenant, job_id) is None])
 
     def _answered(self, facts: JobFacts, earlier: JobRecord) -> JobRecord:
         """The job, completed at once with what an earlier one made for the same request."""

@@ -12,23 +12,23 @@ from runtime.jobs.record import JobRecord, Status
 from runtime.jobs.store import JobStore
 from runtime.request import JobRequest
 
-ModelIdentities = Callable[[], Mapping[str, str]]
-"""What tells one file of a model from another, by the names that a workflow has for models."""
+FilesNamed = Callable[[], Mapping[str, str]]
+"""What tells one file from another that was there before it, by the names that a workflow has for files."""
 
 
 class ResultCache:
     """Knows, for `ttl_s` seconds each, which job of a tenant was the first of its kind. With 0 it knows nothing.
 
-    The same are: workflow, overrides, inputs by their content, engine, output format, and the files of every model that
-    the workflow names. An input by an address is of unknown content, and its request is the same as no other.
+    The same are: workflow, overrides, inputs by their content, engine, output format, and every file of a model, or of
+    INPUT_PATH, that the workflow names. An input by an address is of unknown content, and its request is like no other.
     """
 
     def __init__(
-        self, documents: DocumentStore, jobs: JobStore, models: ModelIdentities, *, clock: Clock, ttl_s: int
+        self, documents: DocumentStore, jobs: JobStore, files: FilesNamed, *, clock: Clock, ttl_s: int
     ) -> None:
         self._documents = documents
         self._jobs = jobs
-        self._models = models
+        self._files = files
         self._clock = clock
         self._ttl_s = ttl_s
 
@@ -40,7 +40,7 @@ class ResultCache:
         """A job that completed for the same request within the time; where there is none, `job_id` may become it."""
         if not self.is_on or not _is_known(request):
             return None
-        name = _digest(request, self._models())
+        name = _digest(request, self._files())
         known = self._documents.get(_collection(tenant), name)
         if known is not None:
             record = self._jobs.get(tenant, known.value["job_id"])
@@ -60,7 +60,7 @@ def _is_known(request: JobRequest) -> bool:
     return all("://" not in image.image[:8] or image.image[:5] == "data:" for image in request.images)
 
 
-def _digest(request: JobRequest, models: Mapping[str, str]) -> str:
+def _digest(request: JobRequest, files: Mapping[str, str]) -> str:
     texts = set(_texts([request.workflow, request.overrides]))
     return sha256_of_json(
         {
@@ -70,7 +70,7 @@ def _digest(request: JobRequest, models: Mapping[str, str]) -> str:
             "output": [request.output.format, request.output.quality],
             "engine": request.engine,
             "pnginfo": request.extra_pnginfo,
-            "models": {name: identity for name, identity in sorted(models.items()) if name in texts},
+            "files": {name: identity for name, identity in files.items() if name in texts},
         }
     )
 

@@ -77,6 +77,7 @@ def _server(settings: Settings, comfyui_ports: Sequence[int]) -> Server:
         ws="websockets-sansio",
         ws_max_size=_LONGEST_MESSAGE,
         log_level=settings.least_severity.lower(),
+        log_config=None,  # it logs as everything else here does
         access_log=False,  # a request's line may hold a link
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,

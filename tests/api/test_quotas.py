@@ -69,6 +69,20 @@ def test_gpu_seconds_are_bounded_until_midnight(quotas: Quotas, jobs: SqliteJobS
     quotas.admit("acme", ["2"])
 
 
+def test_a_batch_that_is_sent_again_counts_no_job_twice(open_api: Callable[..., TestClient]) -> None:
+    api = open_api(MAX_RUNNING_JOBS="5", MAX_GPU_SECONDS_PER_DAY="1000")
+    color = {"width": 8, "height": 8, "batch_size": 1, "color": 0}
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": color},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+    }
+    body = {"workflow": graph, "overrides": [{"color": number} for number in range(4)], "job_id": "again"}
+    for _ in range(3):
+        assert api.post("/workflows/batch", json=body).status_code == 202
+        api.get("/workflows/again-3/events")
+    assert api.get("/batches/again").json()["by_status"] == {"completed": 4}
+
+
 def test_a_refusal_is_429_and_says_when_to_ask_again(open_api: Callable[..., TestClient]) -> None:
     api = open_api(MAX_RUNNING_JOBS="1")
     body = {"workflow": {"1": {"class_type": "EmptyImage", "inputs": {}}}, "overrides": [{}, {}]}
