@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.telemetry import logs
-from runtime.telemetry.metrics import NOBODY, Recorder
+from runtime.telemetry.export import exporter
+from runtime.telemetry.metrics import NOBODY, Recorder, Recorders
+from runtime.telemetry.readings import readings_of
 from runtime.telemetry.traces import start_tracing
 
 if TYPE_CHECKING:
@@ -36,9 +39,17 @@ def fit_worker(
 ) -> Worker:
     """`ready_worker` for a process that is a worker and nothing else: its log goes to standard error."""
     log_to_stderr(settings)
-    return ready_worker(
-        settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock, recorder=recorder
+    exported = exporter(settings, clock=clock)
+    worker = ready_worker(
+        settings,
+        delivery=delivery,
+        result_limit_bytes=result_limit_bytes,
+        clock=clock,
+        recorder=Recorders([recorder, *([exported] if exported else [])]),
     )
+    if exported is not None:
+        exported.read(partial(readings_of, worker))
+    return worker
 
 
 def log_to_stderr(settings: Settings) -> None:

@@ -33,6 +33,12 @@ class HttpSettings(BaseModel):
     enable_metrics: bool = setting(
         "ENABLE_METRICS", default=True, help="whether the HTTP API measures, and answers /metrics"
     )
+    metrics_export: Literal["none", "otlp", "cloudwatch"] = setting(
+        "METRICS_EXPORT",
+        default="none",
+        help="where a worker's metrics go that nobody scrapes: otlp, to OTEL_EXPORTER_OTLP_ENDPOINT; cloudwatch, "
+        "lines of its embedded format on standard output",
+    )
     metrics_port: int = setting(
         "METRICS_PORT", default=0, help="a port of its own for /metrics, on every address; 0 for none", ge=0, le=65535
     )

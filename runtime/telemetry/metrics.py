@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -82,6 +82,10 @@ class Reading:
     metric: Metric
     value: float
     labels: tuple[str, ...] = ()
+
+
+Readings = Callable[[], Iterable[Reading]]
+"""Asked when somebody looks."""
 
 
 class Recorder(Protocol):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from runtime.errors import SettingsInvalid
-from runtime.telemetry.metrics import METRICS, Kind, Metric, Reading
-
-Readings = Callable[[], Iterable[Reading]]
+from runtime.telemetry.metrics import METRICS, Kind, Metric, Reading, Readings
 
 
 class PrometheusRecorder:
