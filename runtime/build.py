@@ -34,6 +34,7 @@ from runtime.worker import Parts, Worker
 if TYPE_CHECKING:
     import torch
 
+    from runtime.api.dispatch.dispatcher import Dispatcher
     from runtime.artifacts.store import ArtifactStore
     from runtime.engines.comfyui.engine import ComfyEngine
     from runtime.engines.native.engine import NativeEngine
@@ -111,7 +112,22 @@ def build_sweeper(settings: Settings, *, clock: Clock | None = None) -> Sweeper:
     _require_boto3(settings)
     artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)
-    return Sweeper(jobs=jobs, clock=clock, artifacts=artifacts, courier=_courier(settings, jobs, artifacts, clock))
+    return Sweeper(
+        jobs=jobs,
+        clock=clock,
+        artifacts=artifacts,
+        courier=_courier(settings, jobs, artifacts, clock),
+        dispatchers=_dispatchers(settings),
+    )
+
+
+def _dispatchers(settings: Settings) -> Mapping[str, Dispatcher]:
+    """By backend, those that a sweeper can send a job with: the local one is the API process's own."""
+    if settings.sqs_queue_url is None:
+        return {}
+    from runtime.queue.dispatcher import SqsDispatcher
+
+    return {"sqs": SqsDispatcher(build_queues(settings))}
 
 
 def build_queues(settings: Settings) -> SqsQueues:

@@ -63,18 +63,12 @@ class Spool:
                     self._kept.remove(place)
 
 
-def apply_spooled(jobs: JobStore, artifacts: ArtifactStore) -> int:
-    """Write every end that lies in the artifact store's spool, and answer how many are dealt with.
-
-    An end counts only while its fencing token is the job's highest; any other is dropped. To be called before leases
-    are expired, else a job whose result is there would be failed. May be called again, and side by side with others.
-    Raises StateUnavailable while the store is away.
-    """
-    return sum(apply_one(jobs, artifacts, artifact.key) for artifact in artifacts.list(PREFIX))
-
-
 def apply_one(jobs: JobStore, artifacts: ArtifactStore, key: str) -> bool:
-    """Write the end that lies under `key`, if it still counts, and take it out of the spool; False where it waits."""
+    """Write the end that lies under `key`, if it still counts, and take it out of the spool; False where it waits.
+
+    It counts only while its fencing token is the job's highest; any other is dropped. May be called again, and side by
+    side with others. Raises StateUnavailable while the store is away.
+    """
     data = artifacts.get(key)
     if data is None:  # another process was faster
         return True

@@ -12,7 +12,8 @@ from runtime.errors import StateUnavailable, StorageUnavailable
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
 from runtime.jobs.record import JobFacts, JobRecord, Outcome, Status, StoredOutput
 from runtime.jobs.sqlite import SqliteJobStore
-from runtime.spool import PREFIX, Spool, apply_spooled
+from runtime.spool import PREFIX, Spool
+from runtime.sweeper import Sweeper
 
 FACTS = JobFacts(tenant="t", job_id="j", request_sha256="r", workflow_sha256="w")
 OUTPUT = StoredOutput(
@@ -117,10 +118,15 @@ def test_an_end_that_nothing_takes_is_told(spool: Spool, bucket: Any, volume: An
     assert spool.is_empty
 
 
-def test_the_sweeper_writes_what_a_dead_worker_left(spool: Spool, jobs: Any, bucket: Any, claim: Claim) -> None:
+def swept(jobs: Any, bucket: Any, clock: ManualClock) -> int:
+    return Sweeper(jobs=jobs, clock=clock, artifacts=bucket).sweep().spooled
+
+
+def test_the_sweeper_writes_what_a_dead_worker_left(
+    spool: Spool, jobs: Any, bucket: Any, claim: Claim, clock: ManualClock
+) -> None:
     spool.keep(claim, DONE)
-    assert apply_spooled(jobs, bucket) == 1
-    assert apply_spooled(jobs, bucket) == 0
+    assert (swept(jobs, bucket, clock), swept(jobs, bucket, clock)) == (1, 0)
     assert outcome_of(record(jobs)) == DONE
 
 
@@ -134,11 +140,13 @@ def test_the_end_of_a_claim_that_lost_its_job_is_dropped(
     assert (record(jobs), keys(bucket)) == (winner, [])
 
 
-def test_an_end_written_by_two_is_written_once(spool: Spool, jobs: Any, bucket: Any, claim: Claim) -> None:
+def test_an_end_written_by_two_is_written_once(
+    spool: Spool, jobs: Any, bucket: Any, claim: Claim, clock: ManualClock
+) -> None:
     spool.keep(claim, DONE)
     jobs.finish(claim, DONE)
     before = record(jobs)
-    assert apply_spooled(jobs, bucket) == 1
+    assert swept(jobs, bucket, clock) == 1
     spool.apply()
     assert record(jobs) == before
 
@@ -155,8 +163,10 @@ def test_a_job_that_was_requeued_meanwhile_ends_by_its_spooled_end(
     assert keys(bucket) == []
 
 
-def test_what_is_no_end_is_dropped_and_holds_up_no_other(spool: Spool, jobs: Any, bucket: Any, claim: Claim) -> None:
+def test_what_is_no_end_is_dropped_and_holds_up_no_other(
+    spool: Spool, jobs: Any, bucket: Any, claim: Claim, clock: ManualClock
+) -> None:
     bucket.put("spool/t/a/1.json", b"{", "application/json")
     spool.keep(claim, DONE)
-    assert apply_spooled(jobs, bucket) == 2
+    assert swept(jobs, bucket, clock) == 2
     assert outcome_of(record(jobs)) == DONE

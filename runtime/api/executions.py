@@ -71,8 +71,10 @@ class Executions:
     def submit(self, tenant: str, request: JobRequest, *, batch_id: str | None = None) -> Submitted:
         """Keep the job and send it to a worker. The same `job_id` again is the same job.
 
-        Raises JobIdTaken where that id names another request, InvalidRequest for what is no plain JSON.
+        Raises JobIdTaken where that id names another request, InvalidRequest for what is no plain JSON or cannot be
+        brought to a worker.
         """
+        self._dispatcher.check(request)
         job_id = request.job_id or new_job_id(self._clock.wall())
         with belonging_to(job_id=job_id, tenant=tenant, user_id=request.user_id), span("submit"):
             return self._submit(tenant, job_id, request, batch_id)

@@ -179,10 +179,10 @@ class JobRecord(Outcome, JobFacts):
     """A job as its store holds it.
 
     Times ending in `_at` are ISO 8601 in UTC, but for those that machines compare, in epoch seconds:
-    `lease_expires_at`, `due_at` (while pending the dispatch deadline of a job that was never claimed, else when it may
-    run again; the lease while running; at the end the next webhook, None once none is due), `not_before` (a requeued
-    job's next claim) and `expires_at` (terminal jobs only: from then on the job is taken for absent). `error` of a
-    pending job is its last attempt's, `webhook_error` why a webhook was given up.
+    `lease_expires_at`, `due_at` (when a sweeper shall look at it: while pending to send it again, at the latest at
+    `waits_until`, when it is given up; the lease while running; at the end the next webhook, None once none is due),
+    `not_before` (a requeued job's next claim) and `expires_at` (terminal jobs only: from then on the job is taken for
+    absent). `error` of a pending job is its last attempt's, `webhook_error` why a webhook was given up.
     `attempt + handbacks` is the number of claims, which is also what `fencing_token` counts.
     `revision` grows with every write.
     """
@@ -200,6 +200,7 @@ class JobRecord(Outcome, JobFacts):
     revision: int = 0
     due_at: float | None = None
     not_before: float | None = None
+    waits_until: float | None = None
     expires_at: int | None = None
     webhooks_due: tuple[DueWebhook, ...] = ()
     webhook_error: str | None = None

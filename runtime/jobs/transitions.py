@@ -20,13 +20,15 @@ from runtime.progress import Progress
 
 ABANDONED_S = 6 * 3600.0
 """A job that waits to be brought again (handed back, or lost by its worker) ends after this long."""
+SENT_AGAIN_S = 900.0
+"""How often the sweeper sends a job again that waits so, in case that its platform does not bring it by itself."""
 
 Move = Callable[["JobRecord | None"], "JobRecord | None"]
 
 LEGAL: Mapping[Status | None, frozenset[Status]] = MappingProxyType(
     {
         None: frozenset({Status.PENDING, Status.RUNNING}),
-        Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED, Status.TIMED_OUT, Status.FAILED}),
+        Status.PENDING: frozenset(Status) - {Status.COMPLETED},  # pending: sent again
         Status.RUNNING: frozenset(Status),  # running: renewed, taken over, or asked to stop
         **{status: frozenset() for status in Status if status.is_terminal},
     }
@@ -53,7 +55,7 @@ def create(facts: JobFacts, *, dispatch_by: float, now: float) -> Move:
 
     def move(record: JobRecord | None) -> JobRecord:
         if record is None:
-            return _born(facts, now=now, due_at=dispatch_by)
+            return _born(facts, now=now, due_at=dispatch_by, waits_until=dispatch_by)
         _refuse_another_request(record, facts)
         return record
 
@@ -114,16 +116,16 @@ def finish(claim: Claim, outcome: Outcome, *, now: float) -> Move:
 
 
 def hand_back(claim: Claim, *, now: float) -> Move:
-    """Running -> pending and due at once; not counted as an attempt. A job that was asked to stop is cancelled instead.
+    """Running -> pending, to be claimed at once; not counted as an attempt.
 
-    Raises LeaseLost unless the claim still holds the job.
+    A job that was asked to stop is cancelled instead. Raises LeaseLost unless the claim still holds the job.
     """
 
     def move(record: JobRecord | None) -> JobRecord:
         held = _still_held(record, claim)
         if held.cancel_requested:
             return _ended(held, Outcome(status=Status.CANCELLED, error=_CANCELLED), now=now)
-        return _pending(held, attempt=held.attempt - 1, handbacks=held.handbacks + 1, due_at=now)
+        return _pending(held, since=now, attempt=held.attempt - 1, handbacks=held.handbacks + 1)
 
     return move
 
@@ -141,7 +143,7 @@ def requeue(claim: Claim, error: JobError, *, not_before: float, now: float) -> 
             return _ended(held, Outcome(status=Status.CANCELLED, error=_CANCELLED), now=now)
         if held.attempt >= held.max_attempts:
             return _ended(held, Outcome(status=Status.FAILED, error=error), now=now)
-        return _pending(held, error=error, not_before=not_before, due_at=not_before)
+        return _pending(held, since=not_before, error=error, not_before=not_before)
 
     return move
 
@@ -164,19 +166,18 @@ def request_cancel(*, now: float) -> Move:
 def expire(*, now: float) -> Move:
     """What becomes of a job whose `due_at` has passed and that nobody moves any more; any other stays as it is.
 
-    Running, its lease over: pending again, or ended as `claim` would end it. Pending: timed out, at once where it was
-    never claimed (`due_at` is its dispatch deadline), else once ABANDONED_S have passed in which its platform did not
-    bring it again.
+    Running, its lease over: pending again, or ended as `claim` would end it. Pending: timed out once its `waits_until`
+    has passed; until then one that was claimed before is due again SENT_AGAIN_S later.
     """
 
     def move(record: JobRecord | None) -> JobRecord | None:
         if record is None or record.status.is_terminal:
             return record
         if record.status is Status.PENDING:
-            return _abandoned(record, now=now) if _is_abandoned(record, now) else record
+            return _abandoned(record, now=now) if now >= _waits_until(record) else _put_off(record, now=now)
         if not lease_is_over(record, now):
             return record
-        return _ended_by_its_lease(record, now=now) or _pending(record, due_at=now)
+        return _ended_by_its_lease(record, now=now) or _pending(record, since=now)
 
     return move
 
@@ -189,12 +190,21 @@ def _with(record: JobRecord, **changes: Any) -> JobRecord:
     return JobRecord(**{**vars(record), **changes})
 
 
-def _born(facts: JobFacts, *, now: float, due_at: float | None = None) -> JobRecord:
-    return JobRecord(**vars(facts), status=Status.PENDING, created_at=utc_text(now), due_at=due_at)
+def _born(facts: JobFacts, *, now: float, **waits: Any) -> JobRecord:
+    return JobRecord(**vars(facts), status=Status.PENDING, created_at=utc_text(now), **waits)
 
 
-def _pending(record: JobRecord, **changes: Any) -> JobRecord:
-    return _with(record, status=Status.PENDING, worker_id=None, lease_expires_at=None, progress=None, **changes)
+def _pending(record: JobRecord, *, since: float, **changes: Any) -> JobRecord:
+    return _with(
+        record,
+        status=Status.PENDING,
+        worker_id=None,
+        lease_expires_at=None,
+        progress=None,
+        due_at=since + SENT_AGAIN_S,
+        waits_until=since + ABANDONED_S,
+        **changes,
+    )
 
 
 def _held(record: JobRecord, *, worker_id: str, now: float) -> JobRecord:
@@ -209,6 +219,7 @@ def _held(record: JobRecord, *, worker_id: str, now: float) -> JobRecord:
         lease_expires_at=lease_expires_at,
         due_at=lease_expires_at,
         not_before=None,
+        waits_until=None,
         progress=None,
         error=None,
     )
@@ -221,6 +232,7 @@ def _ended(record: JobRecord, outcome: Outcome, *, now: float) -> JobRecord:
         **vars(outcome),
         finished_at=utc_text(now),
         lease_expires_at=None,
+        waits_until=None,
         webhooks_due=webhooks,
         due_at=next_due(webhooks),
         expires_at=math.ceil(now) + record.ttl_s,
@@ -237,9 +249,18 @@ def _ended_by_its_lease(record: JobRecord, *, now: float) -> JobRecord | None:
     return _ended(record, Outcome(status=Status.FAILED, error=error), now=now)
 
 
-def _is_abandoned(record: JobRecord, now: float) -> bool:
-    waits_s = ABANDONED_S if record.fencing_token else 0.0
-    return record.due_at is not None and now >= record.due_at + waits_s
+def _waits_until(record: JobRecord) -> float:
+    """When a pending job is given up. Records of a release before this one hold it by their `due_at` alone."""
+    if record.waits_until is not None or record.due_at is None:
+        return math.inf if record.waits_until is None else record.waits_until
+    return record.due_at + (ABANDONED_S if record.fencing_token else 0.0)
+
+
+def _put_off(record: JobRecord, *, now: float) -> JobRecord:
+    if not record.fencing_token or record.due_at is None or now < record.due_at:
+        return record
+    waits_until = _waits_until(record)
+    return _with(record, due_at=min(now + SENT_AGAIN_S, waits_until), waits_until=waits_until)
 
 
 def _abandoned(record: JobRecord, *, now: float) -> JobRecord:

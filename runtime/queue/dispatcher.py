@@ -19,16 +19,16 @@ class SqsDispatcher:
         self._queues = queues
 
     def send(self, key: JobKey, request: JobRequest) -> None:
-        """Send the job's message; a request too large for one is fetched by the worker from where the job is stored.
+        """Send the job's message; a request too large for one is fetched by the worker from where the job is stored."""
+        self._queues.send(request.priority, write_message(request, key.job_id), tenant=key.tenant)
 
-        Raises StateUnavailable, and InvalidRequest for a request that brings an API key, which is never kept.
-        """
+    def check(self, request: JobRequest) -> None:
+        """Raises InvalidRequest for a request that brings an API key, which is never kept."""
         if request.comfy_org_api_key is not None:
             raise InvalidRequest(
                 "comfy_org_api_key cannot wait in a queue, where it would be kept: expected COMFY_ORG_API_KEY set on "
                 "the workers"
             )
-        self._queues.send(request.priority, write_message(request, key.job_id), tenant=key.tenant)
 
     def cancel(self, key: JobKey) -> None:
         """The worker hears of it from the store, and drops the message then."""

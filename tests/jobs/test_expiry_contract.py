@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from runtime.clock import ManualClock
+from runtime.jobs import transitions
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
 from runtime.jobs.record import JobFacts, JobRecord, Outcome, Status
 from runtime.jobs.store import JobStore, due_shard
-from runtime.jobs.transitions import ABANDONED_S
+from runtime.jobs.transitions import ABANDONED_S, SENT_AGAIN_S
 
 
 def claimed(store: JobStore, facts: JobFacts) -> Claim:
@@ -37,7 +38,7 @@ def test_a_lost_job_with_attempts_left_waits_for_its_platform(
     clock.advance(LEASE_S + GRACE_S)
     moved = expired(store, running)
     assert (moved.status, moved.attempt, moved.handbacks) == (Status.PENDING, 1, 0)
-    assert (moved.worker_id, moved.lease_expires_at, moved.due_at) == (None, None, clock.wall())
+    assert (moved.worker_id, moved.lease_expires_at, moved.due_at) == (None, None, clock.wall() + SENT_AGAIN_S)
     assert claimed(store, facts).fencing_token == 2
 
 
@@ -100,10 +101,26 @@ def test_a_job_that_no_worker_took_until_its_deadline_is_timed_out(
 
 def test_a_job_handed_back_has_hours_to_be_brought_again(store: JobStore, facts: JobFacts, clock: ManualClock) -> None:
     waiting = store.hand_back(claimed(store, facts))
-    clock.advance(ABANDONED_S - 1)
+    clock.advance(SENT_AGAIN_S - 1)
     assert store.expire(waiting) is None
+    clock.advance(ABANDONED_S - SENT_AGAIN_S)
+    put_off = expired(store, waiting)
+    assert (put_off.status, put_off.due_at) == (Status.PENDING, put_off.waits_until)
     clock.advance(1)
-    assert expired(store, waiting).status is Status.TIMED_OUT
+    assert expired(store, put_off).status is Status.TIMED_OUT
+
+
+def test_a_job_of_the_release_before_is_put_off_from_when_it_was_due(
+    store: JobStore, facts: JobFacts, clock: ManualClock
+) -> None:
+    waiting = store.hand_back(claimed(store, facts))
+    of_before = replace(waiting, due_at=clock.wall(), waits_until=None)
+    moved = transitions.apply(transitions.expire(now=clock.wall() + 1), of_before)
+    assert moved is not None
+    assert moved.waits_until == clock.wall() + ABANDONED_S
+    later = transitions.apply(transitions.expire(now=clock.wall() + ABANDONED_S), of_before)
+    assert later is not None
+    assert later.status is Status.TIMED_OUT
 
 
 @pytest.mark.parametrize("is_gone", [False, True], ids=["ended", "gone"])

@@ -12,6 +12,7 @@ from runtime.errors import Internal, InvalidRequest, LeaseLost
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
 from runtime.jobs.record import ANONYMOUS, Dispatch, JobError, JobFacts, JobRecord, Outcome, Status
 from runtime.jobs.store import DUE_SHARDS, JobStore
+from runtime.jobs.transitions import ABANDONED_S, SENT_AGAIN_S
 from runtime.progress import Progress
 
 AWAY = JobError(code="storage_unavailable", message="the bucket is away", retryable=True)
@@ -226,11 +227,14 @@ def test_a_late_holder_may_finish_while_nobody_took_over(
     assert store.finish(claim, completed).status is Status.COMPLETED
 
 
-def test_a_job_handed_back_is_pending_and_due_at_once(store: JobStore, facts: JobFacts, clock: ManualClock) -> None:
+def test_a_job_handed_back_is_pending_until_it_is_given_up(
+    store: JobStore, facts: JobFacts, clock: ManualClock
+) -> None:
     record = store.hand_back(claimed(store, facts))
     assert record == held(store, facts)
     assert (record.status, record.attempt, record.handbacks) == (Status.PENDING, 0, 1)
-    assert (record.worker_id, record.lease_expires_at, record.due_at) == (None, None, clock.wall())
+    assert (record.worker_id, record.lease_expires_at) == (None, None)
+    assert (record.due_at, record.waits_until) == (clock.wall() + SENT_AGAIN_S, clock.wall() + ABANDONED_S)
     again = claimed(store, facts, "worker-b").record
     assert (again.attempt, again.handbacks, again.fencing_token) == (1, 1, 2)
 
@@ -246,7 +250,8 @@ def test_a_job_whose_attempt_failed_waits_for_its_next(store: JobStore, facts: J
     assert record == held(store, facts) == store.claim(facts, worker_id="worker-b")
     assert (record.status, record.attempt, record.handbacks, record.error) == (Status.PENDING, 1, 0, AWAY)
     assert (record.worker_id, record.lease_expires_at) == (None, None)
-    assert record.not_before == record.due_at == clock.wall() + 5
+    assert record.not_before == clock.wall() + 5
+    assert record.due_at == record.not_before + SENT_AGAIN_S
     clock.advance(5)
     again = claimed(store, facts, "worker-b").record
     assert (again.attempt, again.fencing_token, again.error, again.not_before) == (2, 2, None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,15 @@ from runtime.errors import StateUnavailable
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
 from runtime.jobs.record import JobFacts, JobRecord, Outcome, Status
 from runtime.jobs.sqlite import SqliteJobStore
+from runtime.jobs.store import due_shard
+from runtime.jobs.transitions import SENT_AGAIN_S
 from runtime.jobs.webhook_moves import HOLD_S
 from runtime.sweeper import Sweeper, Swept
 from runtime.webhooks.courier import Courier
 
 from .conftest import Receiver, ShiftedClock
+
+FACTS = JobFacts(tenant="acme", job_id="job", request_sha256="a" * 64, workflow_sha256="b" * 64)
 
 
 @pytest.fixture
@@ -44,6 +49,22 @@ def test_a_job_that_the_sweeper_ends_is_told_of(
     clock.ahead_s += HOLD_S
     assert sweeper.sweep() == Swept(webhooks_delivered=1)
     assert json.loads(receiver.received[0][1])["data"]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("waited_s", [0, SENT_AGAIN_S], ids=["handed back just now", "for long"])
+def test_300_jobs_that_wait_delay_neither_a_webhook_nor_a_lost_job(
+    sweeper: Sweeper, jobs: SqliteJobStore, held: JobRecord, receiver: Receiver, clock: ShiftedClock, waited_s: float
+) -> None:
+    alike = (replace(FACTS, job_id=f"other-{number}") for number in itertools.count())
+    *waiting, lost = itertools.islice((job for job in alike if due_shard(job.key) == due_shard(held.key)), 301)
+    for job in (*waiting, lost):
+        claim = jobs.claim(job, worker_id="worker-a")
+        assert isinstance(claim, Claim)
+        if job is not lost:
+            jobs.hand_back(claim)
+    clock.ahead_s = waited_s + LEASE_S + GRACE_S
+    assert sweeper.sweep() == Swept(requeued=1, webhooks_delivered=1)
+    assert len(receiver.received) == 1
 
 
 def test_a_receiver_that_refuses_is_counted(

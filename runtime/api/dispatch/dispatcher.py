@@ -19,6 +19,9 @@ class Dispatcher(Protocol):
     def within_s(self) -> float:
         """By when a job that was sent is claimed, if all is well: after that it may be sent again."""
 
+    def check(self, request: JobRequest) -> None:
+        """Raises InvalidRequest for a request that cannot be brought to a worker from here; before it is stored."""
+
     def send(self, key: JobKey, request: JobRequest) -> None:
         """Bring the job to a worker. Returns at once. Raises StateUnavailable where it cannot be sent now."""
 

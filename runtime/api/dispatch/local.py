@@ -80,6 +80,9 @@ class LocalDispatcher:
         if self._thread.is_alive():
             self._thread.join()
 
+    def check(self, request: JobRequest) -> None:
+        """All can be brought: a request waits in this process's memory, its API key with it."""
+
     def send(self, key: JobKey, request: JobRequest) -> None:
         self._documents.put(_COLLECTION, str(key), {"priority": request.priority})
         self._push(key, request, not_before=0.0)
