@@ -13,6 +13,7 @@ from handlers.runpod_wire import RESULT_LIMIT_BYTES, hand_back_on_sigterm, progr
 from runtime.clock import Clock
 from runtime.errors import HandedBack, InvalidRequest
 from runtime.fitness import fit_worker
+from runtime.gpu_allocator import choose_allocator
 from runtime.gpu_thread import AFTER_GRACE_S, GpuThread
 from runtime.jobs.record import Dispatch
 from runtime.reference import read_request
@@ -41,6 +42,7 @@ async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool)
 def main(*, clock: Clock | None = None) -> None:
     """Serve jobs until RunPod ends the worker; torch loads and the worker is built while `runpod` is imported."""
     settings = Settings.load()
+    choose_allocator(settings)
     os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")  # its default, DEBUG, prints results with their signed links
     for name in ("aiohttp", "paramiko", "requests", "tomlkit"):  # what `import runpod` computes on: docs/runpod.md
         with contextlib.suppress(ImportError):

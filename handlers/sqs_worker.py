@@ -13,6 +13,7 @@ from runtime.build import build_consumer
 from runtime.clock import Clock
 from runtime.errors import SettingsInvalid
 from runtime.fitness import UnfitDevice, fit_worker
+from runtime.gpu_allocator import choose_allocator
 from runtime.gpu_thread import GpuThread
 from runtime.queue.consumer import Consumer
 from runtime.settings import Settings
@@ -28,6 +29,7 @@ def main(words: Sequence[str] | None = None, *, clock: Clock | None = None) -> i
     arguments = parser.parse_args(words)
     try:
         settings = Settings.load()
+        choose_allocator(settings)
         build = functools.partial(fit_worker, settings, clock=clock)
         with GpuThread(build, grace_s=settings.cancel_grace_s) as gpu:
             consumer = build_consumer(settings, gpu, clock=clock)

@@ -121,6 +121,11 @@ class Settings(HttpSettings):
         help="move models that no job uses to the CPU's memory when the GPU's is short",
     )
     device: str = _from("DEVICE", default="auto", help="auto, cpu, cuda or cuda:N", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    cuda_allocator: Literal["auto", "native", "async"] = _from(
+        "CUDA_ALLOCATOR",
+        default="auto",
+        help="torch's allocator on an NVIDIA GPU: native, async (CUDA's pools), or auto: as ComfyUI where it may run",
+    )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = _from(
         "DTYPE", default="auto", help="what weights run in; auto: float32 on a CPU, half precision on a GPU"
     )

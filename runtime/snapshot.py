@@ -12,6 +12,7 @@ import os
 import random
 from typing import TYPE_CHECKING
 
+from runtime.gpu_allocator import choose_allocator
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Snapshot:
         numpy is imported.
         """
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's own threads start when it is imported
+        choose_allocator(settings)
         import torch
 
         from runtime.build import build_engines

@@ -29,6 +29,7 @@ from runtime.documents.store import DocumentStore
 from runtime.errors import SettingsInvalid
 from runtime.fetch.access import WebAccess
 from runtime.fitness import ready_worker
+from runtime.gpu_allocator import choose_allocator
 from runtime.gpu_thread import GpuThread
 from runtime.models.cache import identity_of
 from runtime.models.folders import KINDS, ModelFolders
@@ -73,6 +74,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     prometheus = PrometheusRecorder() if settings.enable_metrics else None
     recorder = Recorders([prometheus] if prometheus else [])
     here = WorkerHere(partial(ready_worker, settings, recorder=recorder))
+    choose_allocator(settings)
     gpu = GpuThread(here.build, grace_s=settings.cancel_grace_s)
     dispatcher = LocalDispatcher(gpu, jobs, documents, clock=clock, on_event=events.note)
     if prometheus is not None:

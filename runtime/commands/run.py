@@ -19,6 +19,7 @@ from runtime.commands.progress_line import ProgressLine
 from runtime.commands.report import report_lines
 from runtime.env_files import read_environment
 from runtime.errors import InvalidRequest, ServerlessError, SettingsInvalid, StorageUnavailable
+from runtime.gpu_allocator import choose_allocator
 from runtime.gpu_thread import GpuThread
 from runtime.graph.embedded import Carried, is_media, workflow_in
 from runtime.request import JobRequest
@@ -99,6 +100,7 @@ class _Session:
 
         previous = signal.signal(signal.SIGINT, self._interrupt)
         try:
+            choose_allocator(self._settings)
             with GpuThread(lambda: build(self._settings)) as gpu:
                 results = [self._run_file(gpu, path) for path in self._arguments.workflow]
         except ServerlessError as exc:

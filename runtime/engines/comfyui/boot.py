@@ -59,6 +59,8 @@ class Comfy:
                 sys.path.append(str(self.path))
             base = ["--base-directory", str(self.folders.base), "--disable-auto-launch"]
             self.arguments = internals.parse_arguments(self.path, [*base, *placement.arguments(), *arguments])
+            for name, value in internals.environment(self.arguments).items():
+                os.environ.setdefault(name, value)
             # The front end is only ever looked for, never served: without one ComfyUI would end the process.
             self.arguments.front_end_root = str(self.folders.user)
             self.previews_method = internals.previews_method(self.arguments)

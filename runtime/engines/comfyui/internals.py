@@ -74,6 +74,12 @@ def _by_option(words: Sequence[str]) -> list[list[str]]:
     return groups
 
 
+def environment(arguments: Any) -> dict[str, str]:
+    """What ComfyUI's start tells libraries by the environment, where nobody has told them otherwise."""
+    told = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+    return {**told, **({"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if getattr(arguments, "deterministic", False) else {})}
+
+
 def point_folders(folder_paths: Any, *, jobs: Path, user: Path, custom_nodes: Sequence[Path], checkout: Path) -> None:
     """Send what jobs read and write to `jobs`, and look for models and custom nodes in the checkout's folders too.
 
