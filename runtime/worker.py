@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import platform
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -197,18 +199,30 @@ class Worker:
             self._parts.loader.expect(request)
 
     def health(self) -> Mapping[str, Any]:
-        """How the worker is, for people to read: its models, tier by tier, and what became of those it preloads."""
+        """How the worker is, for people to read: its versions, what became of the models that it preloads, its engines.
+
+        From any thread; it loads nothing.
+        """
         parts = self._parts
         return {
             "worker_id": parts.worker_id,
+            "versions": _versions(),
             "preloaded": parts.loader.health(),
             "engines": parts.engines.health(),
         }
 
     def close(self) -> None:
-        """End the worker's threads, uploads first."""
+        """End the worker's threads, uploads first, then its engines, and leave its stores."""
         self._parts.uploads.shutdown(wait=True)
         self._parts.webhooks.close()
         self._parts.heartbeat.close()
         self._parts.loader.close()
         self._parts.models.close()
+        self._parts.engines.close()
+        self._parts.jobs.close()
+        self._parts.artifacts.close()
+
+
+def _versions() -> dict[str, str]:
+    torch = sys.modules.get("torch")  # not imported for this
+    return {"python": platform.python_version(), **({"torch": str(torch.__version__)} if torch is not None else {})}

@@ -19,6 +19,7 @@ from moto import mock_aws
 
 from runtime.build import build
 from runtime.clock import ManualClock
+from runtime.engines.choice import Engines
 from runtime.jobs.record import JobRecord, Status
 from runtime.jobs.table import create_table
 from runtime.request import JobRequest
@@ -134,7 +135,7 @@ def test_a_bucket_that_takes_nothing_has_its_outputs_later_and_they_are_computed
     assert "hidden" not in waiting.error.message
     aws.weather.clear()
     clock.advance(waiting.retry_after_s or 0)
-    worker._parts = replace(worker._parts, engines=None)  # type: ignore[arg-type]  # there is nothing to compute
+    worker._parts = replace(worker._parts, engines=Engines({}, default="native"))  # there is nothing to compute
     assert run(worker, "a").status == "completed"
     ended = record(worker, "a")
     assert (ended.status, ended.attempt) == (Status.COMPLETED, 2)
@@ -147,7 +148,7 @@ def test_a_bucket_that_stays_away_ends_the_job_and_the_next_one_has_the_outputs(
     assert (failed.status, failed.error and failed.error.code) == ("failed", "storage_unavailable")
     assert record(worker, "a").status is Status.FAILED
     aws.weather.clear()
-    worker._parts = replace(worker._parts, engines=None)  # type: ignore[arg-type]  # there is nothing to compute
+    worker._parts = replace(worker._parts, engines=Engines({}, default="native"))  # there is nothing to compute
     assert run(worker, "b", max_attempts=1).status == "completed"
 
 

@@ -85,6 +85,11 @@ class Engines:
             types.update(self.get(name).object_info())
         return types
 
+    def close(self) -> None:
+        """End every engine that was built."""
+        for engine in self._built.values():
+            engine.close()
+
     def health(self) -> Mapping[str, Any]:
         """What each engine that is built says of itself."""
         return {name: engine.health() for name, engine in self._built.items()}

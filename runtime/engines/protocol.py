@@ -143,6 +143,9 @@ class Engine(Protocol):
 
     def attach(self) -> None: ...
 
+    def close(self) -> None:
+        """End the engine's threads and remove its folders; it is not used after."""
+
     def health(self) -> Mapping[str, Any]:
         """How the engine is, for people to read."""
 

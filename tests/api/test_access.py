@@ -48,6 +48,7 @@ NEEDED = {
     ("GET", "/files/uploads/{file_id}"): "read",
     ("POST", "/workflows/validate"): "read",
     ("POST", "/workflows/convert"): "read",
+    ("GET", "/health/worker"): "read",
     ("GET", "/nodes"): "read",
     ("GET", "/nodes/{class_type}"): "read",
     ("GET", "/models"): "read",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,12 @@ def test_it_is_ready_once_the_stores_answer_and_the_worker_is_built(api: TestCli
     answer = api.get("/health/readiness")
     assert answer.json()["parts"] == {"jobs": "ok", "documents": "ok", "files": "ok", "worker": "ok"}
     assert answer.status_code == 200
+
+
+def test_the_health_of_the_worker_is_its_versions_and_what_its_engines_say(api: TestClient, login: Headers) -> None:
+    health = api.get("/health/worker", headers=login()).json()
+    assert health["versions"]["python"] == platform.python_version()
+    assert health["engines"]["native"]["models"]["models"] == []
 
 
 def test_a_worker_that_cannot_be_built_is_named(open_api: Callable[..., TestClient]) -> None:

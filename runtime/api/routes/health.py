@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from runtime.api.access import Parts
+from runtime.api.access import Here, Parts, Reader
 from runtime.api.parts import ApiParts
 from runtime.errors import ServerlessError
 
@@ -32,6 +32,14 @@ def readiness(parts: Parts) -> JSONResponse:
     if parts.depth is not None:
         body["waiting"] = parts.depth()
     return JSONResponse(body, status_code=200 if is_ready else 503)
+
+
+@router.get("/health/worker")
+def worker(caller: Reader, here: Here) -> dict[str, Any]:
+    """How the worker in this process is: versions, models in memory, the phases of ComfyUI's boot, node packages that
+    did not load and why.
+    """
+    return dict(here.health())
 
 
 def _checks(parts: ApiParts) -> dict[str, Any]:

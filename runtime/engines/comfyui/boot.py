@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from runtime.engines.comfyui.device import decide_anew, limit_memory, take_devic
 from runtime.engines.comfyui.folders import ComfyFolders
 from runtime.engines.comfyui.packages import NodePackages
 from runtime.engines.comfyui.placement import Placement
-from runtime.engines.comfyui.thread import ComfyThread
+from runtime.engines.comfyui.thread import ComfyThread, LoopThread
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +35,7 @@ class Comfy:
         self.load_ms = 0.0
         self.phases_ms: dict[str, float] = {}
         self.arguments: Any = None
+        self._server_loop = LoopThread()
         self.listener: Any = lambda event, data: None
 
     def module(self, name: str) -> ModuleType:
@@ -84,11 +83,21 @@ class Comfy:
 
     def attach(self, placement: Placement) -> None:
         """Take the device of `placement`, which `prepare` left open if it was deferred there."""
+        self._server_loop.start()
         management = self.module("comfy.model_management")
         with self.phase("device"):
             if self.arguments.cpu:
                 decide_anew(self.arguments, management, placement)
             limit_memory(management, placement)
+
+    def rest(self) -> None:
+        """End the server's thread, which `attach` starts again."""
+        self._server_loop.rest()
+
+    def close(self) -> None:
+        """End the server's thread and remove the folders."""
+        self._server_loop.close()
+        self.folders.remove()
 
     def _folders(self, custom_nodes: Sequence[Path]) -> None:
         folder_paths = self.module("folder_paths")
@@ -109,9 +118,8 @@ class Comfy:
                 report(_run(script))
 
     def _start_server(self) -> None:
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="comfyui-loop", daemon=True).start()
-        self.server = internals.quiet_server(self.module("server"), loop, self._hear)
+        self._server_loop.start()
+        self.server = internals.quiet_server(self.module("server"), self._server_loop.loop, self._hear)
         self.server.last_prompt_id = ""
 
     def _read_tensors(self, path: Path, device: Any) -> tuple[dict[str, Any], Mapping[str, str]]:

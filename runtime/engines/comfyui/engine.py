@@ -70,8 +70,11 @@ class ComfyEngine:
         return self.health()
 
     def prepare(self) -> None:
-        """Import ComfyUI and its nodes without touching a device: what a memory snapshot may hold."""
-        self._on_thread(lambda: self._comfy or self._boot(deferred=True))
+        """Import ComfyUI and its nodes with no device touched and no thread left: what a memory snapshot may hold."""
+        comfy = self._on_thread(lambda: self._comfy or self._boot(deferred=True))
+        if not self._is_attached:
+            comfy.rest()
+            self._thread.rest()
 
     def attach(self) -> None:
         """Take the device that the settings name: what `prepare` left open is decided now."""
@@ -119,10 +122,10 @@ class ComfyEngine:
         self._on_thread(self._free)
 
     def close(self) -> None:
-        """End ComfyUI's thread and remove its folders."""
+        """End ComfyUI's threads and remove its folders: the process runs no graph on it any more."""
         self._thread.close()
         if self._comfy is not None:
-            self._comfy.folders.remove()
+            self._comfy.close()
 
     def _on_thread(self, function: Callable[[], _T]) -> _T:
         return self._thread.call(function)
@@ -145,6 +148,7 @@ class ComfyEngine:
         comfy.prepare(options.placement.deferred(deferred), own, arguments)
         self._hook(comfy)
         self._comfy = comfy
+        _log.info("ComfyUI %s is imported, in milliseconds: %s", comfy.release, dict(comfy.phases_ms))
         return comfy
 
     def _attach(self) -> Comfy:

@@ -49,6 +49,7 @@ class ComfyFolders:
     def remove(self) -> None:
         """Delete the base directory; the models behind it stay."""
         shutil.rmtree(self.base, ignore_errors=True)
+        atexit.unregister(self.remove)
 
     def _lead_to(self, parent: Path) -> None:
         self._point(**{name: parent / name for name in JOB_FOLDERS})

@@ -1,4 +1,7 @@
-"""The one thread that ComfyUI lives on, with an event loop of its own."""
+"""The one thread that ComfyUI lives on, and the one that its server's event loop runs on.
+
+Both can rest: a memory snapshot holds no thread, while what ComfyUI keeps of the loops goes on to work after it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ class ComfyThread:
     """Runs one call after the other on a thread named `comfyui`; who calls waits for the answer."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="comfyui")
+        self._pool = self._new_pool()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -44,9 +47,57 @@ class ComfyThread:
         finally:
             _cancel_all(self._loop)
 
-    def close(self) -> None:
-        """End the thread once it is through."""
+    def rest(self) -> None:
+        """End the thread once it is through; the next call starts another one, with the same loop."""
         self._pool.shutdown(wait=True)
+        self._pool = self._new_pool()
+
+    def close(self) -> None:
+        """End the thread once it is through, and its loop: nothing can be called any more."""
+        self._pool.submit(self._close_loop).result()
+        self._pool.shutdown(wait=True)
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, thread_name_prefix="comfyui", initializer=self._adopt_loop)
+
+    def _adopt_loop(self) -> None:
+        if self._loop is not None:
+            asyncio.set_event_loop(self._loop)
+
+    def _close_loop(self) -> None:
+        if self._loop is not None:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+            asyncio.set_event_loop(None)
+
+
+class LoopThread:
+    """An event loop that runs on a thread of its own, named `comfyui-loop`, unless it rests."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Run the loop, if it does not run yet."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self.loop.run_forever, name="comfyui-loop", daemon=True)
+            self._thread.start()
+
+    def rest(self) -> None:
+        """End the thread; what waits in the loop waits for the next start."""
+        if self._thread is not None:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join()
+            self._thread = None
+
+    def close(self) -> None:
+        """End the thread and the loop, with whatever waits in it."""
+        self.rest()
+        _cancel_all(self.loop)
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
 
 
 async def _awaited(answer: Awaitable[Any]) -> Any:

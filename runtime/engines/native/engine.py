@@ -108,6 +108,9 @@ class NativeEngine:
         if self._device is not None:
             self._models.attach(self._device())
 
+    def close(self) -> None:
+        """Nothing: it runs on its caller's thread, and its memory goes with it."""
+
     def health(self) -> Mapping[str, Any]:
         """The models in each tier, with what they take and what they took; the bytes of nodes' results."""
         return {
