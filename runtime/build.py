@@ -189,6 +189,7 @@ def build_comfyui(settings: Settings) -> ComfyEngine:
             cache_nodes=settings.comfyui_cache_nodes,
             cache_bytes=int(settings.node_cache_gb * 1e9),
             loads_api_nodes=settings.comfyui_api_nodes,
+            limits=_graph_limits(settings),
         )
     )
 
@@ -206,14 +207,18 @@ def build_native(
     return NativeEngine(
         models=build_models(settings, deferred=deferred),
         classes={**node_classes(), **further, **(extra_classes or {})},
-        limits=GraphLimits(
-            max_nodes=settings.max_nodes,
-            max_pixels=settings.max_pixels,
-            max_batch=settings.max_batch,
-            max_steps=settings.max_steps,
-        ),
+        limits=_graph_limits(settings),
         cache=NodeCache(int(settings.node_cache_gb * 1e9) if settings.enable_model_caching else 0),
         device=lambda: _device(settings.device),
+    )
+
+
+def _graph_limits(settings: Settings) -> GraphLimits:
+    return GraphLimits(
+        max_nodes=settings.max_nodes,
+        max_pixels=settings.max_pixels,
+        max_batch=settings.max_batch,
+        max_steps=settings.max_steps,
     )
 
 

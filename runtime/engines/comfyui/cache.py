@@ -26,9 +26,13 @@ class ResultCache:
     def begin(self, scope: Scope) -> None:
         """Name results for the job of `scope`; another tenant's node objects are gone."""
         if scope.tenant != self._tenant:
-            internals.forget_objects(self.executor)
+            self.forget_objects()
         self._tenant = scope.tenant
         self._maker = KeyMaker(scope)
+
+    def forget_objects(self) -> None:
+        """Drop the node objects, which may hold what they read."""
+        internals.forget_objects(self.executor)
 
     def end(self, volatile: Iterable[str]) -> None:
         """Drop the results of output nodes and of `volatile` ones, the job's own, and what is over the limit."""

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from runtime.engines.comfyui.bounds import over_limits
+from runtime.engines.comfyui.model_files import MODEL_SUFFIXES
 from runtime.engines.comfyui.packages import NodePackages
+from runtime.engines.limits import GraphLimits
 from runtime.errors import GraphRejected, ModelMissing, UnknownNode
 from runtime.graph.check import NO_OUTPUTS, CheckReport, shortened
 from runtime.graph.hints import Hints
@@ -20,12 +23,15 @@ from runtime.graph.workflow import Graph, Link, NoLink
 Prompt = dict[str, Any]
 Verdict = tuple[bool, Mapping[str, Any] | None, Sequence[str], Mapping[str, Any]]
 
-_MODEL_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 _FRAMES_A_NODE = 8  # of Python's stack, that ComfyUI's check takes for each node of a chain
 
 
 def check(
-    graph: Graph, classes: Mapping[str, Any], packages: NodePackages, validate: Callable[[Prompt], Verdict]
+    graph: Graph,
+    classes: Mapping[str, Any],
+    packages: NodePackages,
+    limits: GraphLimits,
+    validate: Callable[[Prompt], Verdict],
 ) -> CheckReport:
     """Find every problem of the graph; the report's graph has the values as `validate`, ComfyUI's, converted them."""
     unknown = [id for id, node in graph.nodes.items() if node.class_type not in classes]
@@ -37,6 +43,8 @@ def check(
     if not outputs:
         return _rejected(graph, GraphRejected(NO_OUTPUTS), {})
     order, problems = walk(graph, outputs)
+    for id, over in over_limits(graph, order, classes, limits).items():
+        problems.setdefault(id, []).extend(over)
     good, node_errors = judge(graph, outputs, order, problems) if problems else (tuple(outputs), {})
     prompt = prompt_of(graph)
     if good:
@@ -110,7 +118,7 @@ def _rejection(node_errors: Mapping[str, Any]) -> GraphRejected | ModelMissing:
 
 def _names_model(error: Mapping[str, Any]) -> bool:
     received = error["extra_info"].get("received_value")
-    is_name = isinstance(received, str) and received.lower().endswith(_MODEL_SUFFIXES)
+    is_name = isinstance(received, str) and received.lower().endswith(MODEL_SUFFIXES)
     return error["type"] == "value_not_in_list" and is_name
 
 

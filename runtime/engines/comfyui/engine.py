@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,9 +19,11 @@ from runtime.engines.comfyui.cache import ResultCache
 from runtime.engines.comfyui.check import Verdict, check
 from runtime.engines.comfyui.folders import ComfyFolders
 from runtime.engines.comfyui.job import ComfyJob
+from runtime.engines.comfyui.model_files import ModelFiles
 from runtime.engines.comfyui.pictures import Hand, replace_saving
 from runtime.engines.comfyui.placement import Placement
 from runtime.engines.comfyui.thread import ComfyThread
+from runtime.engines.limits import GraphLimits
 from runtime.engines.protocol import Execution, JobFiles, Run
 from runtime.errors import OutOfMemory
 from runtime.graph.check import CheckReport
@@ -43,6 +45,7 @@ class ComfyOptions:
     cache_nodes: int = 200
     cache_bytes: int = 1_000_000_000
     loads_api_nodes: bool = True
+    limits: GraphLimits = field(default_factory=GraphLimits)
 
 
 class ComfyEngine:
@@ -60,6 +63,7 @@ class ComfyEngine:
         self._comfy: Comfy | None = None
         self._job: ComfyJob | None = None
         self._cache: ResultCache | None = None
+        self._model_files: ModelFiles | None = None
         self._is_attached = False
         self.tap: Callable[[Any, Any], None] | None = None
         """Where given, hears every event of the executor too."""
@@ -177,12 +181,13 @@ class ComfyEngine:
         executor = functools.partial(
             internals.new_executor, execution, comfy.server, cache_nodes=self._options.cache_nodes, failed=self._failed
         )
-        self._cache = ResultCache(execution, nodes.NODE_CLASS_MAPPINGS, executor, self._options.cache_bytes)
+        self._cache = cache = ResultCache(execution, nodes.NODE_CLASS_MAPPINGS, executor, self._options.cache_bytes)
+        self._model_files = ModelFiles(comfy.module("folder_paths"), cache.forget_objects)
 
     def _check(self, graph: Graph, files: JobFiles) -> CheckReport:
         comfy = self._booted()
         with comfy.folders.of(files, graph):
-            return check(graph, self._classes, comfy.packages, self._validate)
+            return check(graph, self._classes, comfy.packages, self._options.limits, self._validate)
 
     def _validate(self, prompt: dict[str, Any]) -> Verdict:
         comfy = self._booted()
@@ -191,7 +196,7 @@ class ComfyEngine:
 
     def _execute(self, report: CheckReport, run: Run) -> Execution:
         comfy = self._booted()
-        self._job = job = ComfyJob(report, run, comfy.folders.jobs)
+        self._job = job = ComfyJob(report, run, comfy.folders.jobs, self._model_files)
         loaded_ms = comfy.load_ms
         try:
             with comfy.folders.of(run.files, report.graph):

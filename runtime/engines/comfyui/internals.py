@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -96,6 +97,13 @@ def point_folders(folder_paths: Any, *, jobs: Path, user: Path, custom_nodes: Se
             folders += [str(own) for part in inside if (own := checkout / "models" / part).is_dir()]
     known = folder_paths.folder_names_and_paths["custom_nodes"][0]
     known[:] = [*map(str, custom_nodes)]
+
+
+def model_paths(folder_paths: Any, name: str) -> list[Path]:
+    """The files of that name in the folders of any kind of model."""
+    kinds = {kind: folders for kind, (folders, *_) in folder_paths.folder_names_and_paths.items()}
+    folders = dict.fromkeys(folder for kind, known in kinds.items() if kind != "custom_nodes" for folder in known)
+    return [Path(path) for folder in folders if os.path.isfile(path := os.path.join(folder, name))]
 
 
 def init_nodes(nodes: Any, *, api_nodes: bool) -> Awaitable[Any] | Any:
@@ -203,8 +211,11 @@ def tensors_of(entry: Any) -> Any:
 
 def forget_objects(executor: Any) -> None:
     """Drop the node objects that the executor keeps from job to job."""
-    executor.caches.objects.cache.clear()
-    executor.caches.objects.subcaches.clear()
+    waiting = [executor.caches.objects]
+    while waiting:
+        cache = waiting.pop()
+        cache.cache.clear()
+        waiting += cache.subcaches.values()
 
 
 def hook_loading(utils: Any, read: Callable[[Path, Any], tuple[dict[str, Any], Mapping[str, str]]]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.engines.comfyui import internals
+from runtime.engines.comfyui.model_files import ModelFiles
 from runtime.engines.comfyui.outputs import JobOutputs
 from runtime.engines.comfyui.texts import png_text
 from runtime.engines.native.faults import fault
@@ -26,12 +27,13 @@ from runtime.progress import Progress
 class ComfyJob:
     """What ComfyUI tells of one job, as the worker wants to hear it."""
 
-    def __init__(self, report: CheckReport, run: Run, folders: Path) -> None:
+    def __init__(self, report: CheckReport, run: Run, folders: Path, models: ModelFiles | None) -> None:
         self.run = run
         self.tenant = run.tenant
         self.outputs = JobOutputs(run.sink, folders, png_text(report.graph.source, run.extra_pnginfo))
         self.volatile: set[str] = set()
         self._folders = folders
+        self._models = models
         self._graph = report.graph
         self._needed, _ = walk(report.graph, report.outputs)
         self._shown_as: dict[str, str] = {}
@@ -93,14 +95,19 @@ class ComfyJob:
     # What the cache keys ask.
 
     def file_identity(self, value: str) -> str | None:
-        path = self._input_file(value)
-        return None if path is None else self._identities.setdefault(str(path), sha256_of(path))
+        if value not in self._identities:
+            path = self._input_file(value)
+            self._identities[value] = self._model(value) if path is None else sha256_of(path)
+        return self._identities[value]
+
+    def _model(self, value: str) -> str | None:
+        return None if self._models is None else self._models.identity(value)
 
     def is_volatile(self, node_class: Any) -> bool:
         return getattr(node_class, "OUTPUT_NODE", False) is True
 
     @cached_property
-    def _identities(self) -> dict[str, str]:
+    def _identities(self) -> dict[str, str | None]:
         return {}
 
     def _input_file(self, value: str) -> Path | None:

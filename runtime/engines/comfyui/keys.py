@@ -2,7 +2,7 @@
 
 ComfyUI spells a node's key as everything above it, so the keys of a chain cost the square of its length. These hash
 what ComfyUI says of a single node (class, values, IS_CHANGED) together with its parents' hashes, and add what ComfyUI
-leaves out: whose the node is, and what is in the input files that it names.
+leaves out: whose the node is, and what is in the input and model files that it names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Scope(Protocol):
     tenant: str
 
     def file_identity(self, value: str) -> str | None:
-        """What stands for the content of the input file that `value` names; None where it names none."""
+        """What stands for the content of the input or model file that `value` names; None where it names none."""
 
     def is_volatile(self, node_class: Any) -> bool:
         """Whether results of the class belong to this job alone, as those of output nodes do."""

@@ -7,6 +7,7 @@ runs the tests on that checkout; torchvision and torchaudio may be absent there.
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -61,8 +62,22 @@ def custom_nodes(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
+def own_models(mini_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder that tests may write to, with the mini models."""
+    folder: Path = shutil.copytree(mini_models, tmp_path_factory.mktemp("own") / "models", copy_function=_link_or_copy)
+    return folder
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+@pytest.fixture(scope="session")
 def worker(
-    checkout: Path, custom_nodes: Path, mini_models: Path, tmp_path_factory: pytest.TempPathFactory
+    checkout: Path, custom_nodes: Path, own_models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Worker]:
     """A worker whose every job runs on the checkout; the checkout boots with the first one."""
     data = tmp_path_factory.mktemp("data")
@@ -70,7 +85,7 @@ def worker(
         comfyui_path=checkout,
         comfyui_custom_nodes_path=custom_nodes,
         comfyui_api_nodes=False,
-        models_path=mini_models,
+        models_path=own_models,
         workspace_path=data / "workspaces",
         data_path=data,
         engine="comfyui",

@@ -19,7 +19,7 @@ FOR_EVER = 10**9
 
 @pytest.fixture
 def endless(graph: Make, node: Make) -> dict[str, Any]:
-    wait = node("TestWait", image=["image", 0], steps=FOR_EVER)
+    wait = node("TestWait", image=["image", 0], count=FOR_EVER)
     return graph(wait=wait, show=node("PreviewImage", images=["wait", 0]))
 
 

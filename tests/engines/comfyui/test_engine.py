@@ -62,7 +62,7 @@ def test_progress_tells_the_nodes_one_by_one(run: Run, graph: Make, node: Make) 
 
 def test_a_step_inside_a_node_is_progress(run: Run, graph: Make, node: Make) -> None:
     told: list[Progress] = []
-    wait = node("TestWait", image=["image", 0], steps=3)
+    wait = node("TestWait", image=["image", 0], count=3)
     run(graph(wait=wait, save=node("PreviewImage", images=["wait", 0])), on_progress=told.append)
     assert [(p.step, p.steps) for p in told if p.node_id == "wait" and p.steps] == [(1, 3), (2, 3), (3, 3)]
 
@@ -122,6 +122,32 @@ def test_a_model_that_is_not_there_is_a_missing_model(run: Run, node: Make) -> N
     assert result.error is not None
     assert result.error.code == "model_missing"
     assert "no.safetensors" in result.error.message
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [
+        ({"width": 12_000, "height": 12_000}, "height: the value 12000 is above this deployment's limit, 8333 (MAX_"),
+        ({"width": "16", "height": 16, "batch_size": 300}, "batch_size: the value 300 is above"),
+    ],
+    ids=["pixels", "batch"],
+)
+def test_a_graph_over_the_deployments_limits_is_refused(
+    inputs: dict[str, Any], named: str, run: Run, node: Make
+) -> None:
+    image = node("EmptyImage", **{"batch_size": 1, "color": 0, **inputs})
+    result = run({"image": image, "show": node("PreviewImage", images=["image", 0])})
+    assert result.error is not None
+    assert result.error.code == "graph_rejected"
+    errors = (result.error.node_errors or {})["image"]["errors"]
+    assert any(f"{error['details']}: {error['message']}".startswith(named) for error in errors)
+
+
+def test_steps_over_the_limit_are_refused_and_a_good_output_still_runs(run: Run, graph: Make, node: Make) -> None:
+    show = node("PreviewImage", images=["image", 0])
+    result = run(graph(show=show, sample=node("TestSample", steps=1001)))
+    assert [output.node_id for output in result.outputs] == ["show"]
+    assert "above this deployment's limit, 1000 (MAX_STEPS)" in result.warnings[0]
 
 
 def test_an_output_with_nothing_wrong_runs_where_another_is_left_out(run: Run, graph: Make, node: Make) -> None:

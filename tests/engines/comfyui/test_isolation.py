@@ -32,6 +32,19 @@ def test_a_job_does_not_see_the_input_of_the_one_before(run: Run, node: Make) ->
     assert "No such file" in result.error.message
 
 
+def test_a_model_file_that_took_anothers_name_is_read(run: Run, node: Make, own_models: Path) -> None:
+    shown = {"m": node("TestReadModel", name="named.safetensors"), "s": node("TestShowText", text=["m", 0])}
+    results = []
+    for text in ("one", "one", "another"):
+        draft = own_models / "checkpoints" / "draft"
+        if results[1:] or not results:
+            draft.write_text(text)
+            draft.replace(own_models / "checkpoints" / "named.safetensors")
+        results.append(run(shown))
+    assert [result.outputs[0].text for result in results] == ["one", "one", "another"]
+    assert ["m" in result.cached_nodes for result in results] == [False, True, False]
+
+
 def test_a_node_that_remembers_its_folder_writes_into_the_job_of_the_day(run: Run, node: Make) -> None:
     for text in ("one", "two"):
         result = run({"w": node("TestRemembering", text=text)})

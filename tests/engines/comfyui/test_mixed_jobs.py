@@ -95,7 +95,7 @@ class Mix:
     def _endless(self) -> dict[str, Any]:
         graph = self._graph(self._draw.randrange(1 << 24), self._draw.randrange(4))
         image = graph["save"]["inputs"]["images"]
-        graph["wait"] = self._node("TestWait", image=image, steps=FOR_EVER)
+        graph["wait"] = self._node("TestWait", image=image, count=FOR_EVER)
         graph["save"]["inputs"]["images"] = ["wait", 0]
         return graph
 

@@ -55,14 +55,14 @@ class Wait:
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"image": ("IMAGE",), "steps": ("INT", {"default": 10, "min": 1, "max": 10**9})}}
+        return {"required": {"image": ("IMAGE",), "count": ("INT", {"default": 10, "min": 1, "max": 10**9})}}
 
-    def wait(self, image, steps):
+    def wait(self, image, count):
         import comfy.utils
 
-        bar = comfy.utils.ProgressBar(steps)
+        bar = comfy.utils.ProgressBar(count)
         Wait.entered.set()
-        for _ in range(steps):
+        for _ in range(count):
             bar.update(1)
         return (image,)
 
@@ -163,6 +163,28 @@ class ReadQuietly(ReadFile):
 
     def read(self, name):
         return super().read(name)["result"]
+
+
+class ReadModel:
+    """Shows the first bytes of a model, and keeps them by the model's path as ComfyUI's LoRA loader does."""
+
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "read"
+    CATEGORY = "test"
+
+    def __init__(self):
+        self.kept = {}
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"name": (folder_paths.get_filename_list("checkpoints"),)}}
+
+    def read(self, name):
+        path = folder_paths.get_full_path("checkpoints", name)
+        if path not in self.kept:
+            with open(path, "rb") as file:
+                self.kept[path] = file.read(20).decode()
+        return (self.kept[path],)
 
 
 class ShowText:
@@ -274,6 +296,7 @@ NODE_CLASS_MAPPINGS = {
     "TestSample": Sample,
     "TestCount": Count,
     "TestReadFile": ReadFile,
+    "TestReadModel": ReadModel,
     "TestReadQuietly": ReadQuietly,
     "TestShowText": ShowText,
     "TestRemembering": Remembering,

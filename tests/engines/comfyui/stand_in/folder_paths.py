@@ -47,3 +47,8 @@ def get_folder_paths(folder_name):
 def get_filename_list(folder_name):
     folders = [folder for folder in folder_names_and_paths[folder_name][0] if os.path.isdir(folder)]
     return sorted(name for folder in folders for name in os.listdir(folder))
+
+
+def get_full_path(folder_name, filename):
+    paths = [os.path.join(folder, filename) for folder in folder_names_and_paths[folder_name][0]]
+    return next(filter(os.path.isfile, paths), None)
