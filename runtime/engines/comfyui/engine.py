@@ -213,11 +213,12 @@ class ComfyEngine:
 
     def _run_once(self, comfy: Comfy, job: ComfyJob, report: CheckReport) -> None:
         job.run.flag.check()
-        internals.set_previews(comfy.arguments, comfy.previews_method if job.run.previews else None)
+        previews = internals.set_previews(comfy.arguments, comfy.previews_method if job.run.previews else None)
         cache = self._result_cache()
         cache.begin(job)
         prompt = copy.deepcopy(dict(report.graph.source))
         extra = {"extra_pnginfo": dict(job.run.extra_pnginfo), "api_key_comfy_org": job.run.api_key_comfy_org}
+        extra |= previews
         run = internals.run_prompt(cache.executor, prompt, job.run.job_id, extra, report.outputs)
         try:
             self._thread.settle(run)

@@ -279,9 +279,13 @@ def previews_method(arguments: Any) -> Any:
     return arguments.preview_method if is_chosen else methods.Latent2RGB
 
 
-def set_previews(arguments: Any, method: Any | None) -> None:
-    """Have samplers make previews by `method`; None: make none."""
+def set_previews(arguments: Any, method: Any | None) -> dict[str, str]:
+    """Have samplers make previews by `method`; None: make none. The answer is the prompt's extra data of that.
+
+    Releases of late 2025 and after take the method from there, as each prompt starts.
+    """
     arguments.preview_method = method or type(arguments.preview_method).NoPreviews
+    return {"preview_method": arguments.preview_method.value}
 
 
 def preview_image(preview: Any) -> Image | None:
