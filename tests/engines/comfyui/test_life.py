@@ -30,6 +30,13 @@ def links():
     return {os.readlink(path) for path in paths if os.path.lexists(path)}
 
 
+def listening():
+    own = links()
+    tables = [open(f"/proc/self/net/{name}").read().splitlines()[1:] for name in ("tcp", "tcp6")]
+    states = {f"socket:[{row.split()[9]}]": row.split()[3] for table in tables for row in table}
+    return sorted(link for link in own if states.get(link) == "0A")
+
+
 def job(worker):
     nodes = {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
@@ -45,6 +52,7 @@ import torch
 torch.set_num_threads(1)
 torch.ones(2)  # whatever threads torch has are there now
 os.makedirs(os.environ["TMPDIR"])
+sys.argv = ["worker", "--an-argument-of-ours", "--cpu-vae"]
 seen = {"threads": [threads()], "status": []}
 before = links()
 worker = build(Settings.from_env(os.environ))
@@ -65,6 +73,9 @@ seen["loop"] = asyncio.run_coroutine_threadsafe(answer(), engine._comfy.server.l
 """
 CLOSE = """
 seen["status"].append(job(worker))
+seen["listening"] = listening()
+seen["argv"] = sys.argv
+seen["cpu_vae"] = getattr(engine._comfy.arguments, "cpu_vae", False)
 worker.close()
 seen["threads"].append(threads())
 seen["links"] = sorted(links() - before)
@@ -104,6 +115,11 @@ def test_a_snapshot_would_hold_no_thread_of_the_engines(seen: dict[str, Any]) ->
 
 def test_after_it_jobs_run_and_the_servers_loop_answers(seen: dict[str, Any]) -> None:
     assert (seen["status"], seen["loop"]) == (["completed", "completed"], "answered")
+
+
+def test_no_port_is_bound_and_our_own_arguments_are_not_comfyuis(seen: dict[str, Any]) -> None:
+    assert (seen["listening"], seen["argv"]) == ([], ["worker", "--an-argument-of-ours", "--cpu-vae"])
+    assert seen["cpu_vae"] is False
 
 
 def test_a_closed_worker_leaves_no_thread_no_open_file_and_no_folder(seen: dict[str, Any]) -> None:

@@ -7,6 +7,15 @@ Route = namedtuple("Route", "method path handler")
 Response = namedtuple("Response", "text")
 
 
+class Routes(list):
+    def get(self, path):
+        def register(handler):
+            self.append(Route("GET", path, handler))
+            return handler
+
+        return register
+
+
 class PromptServer:
     instance = None
 
@@ -15,7 +24,7 @@ class PromptServer:
         self.loop = loop
         self.client_id = None
         self.last_node_id = None
-        self.routes = [Route("GET", "/object_info", self._object_info)]
+        self.routes = Routes([Route("GET", "/object_info", self._object_info)])
 
     async def _object_info(self, request):
         classes = nodes.NODE_CLASS_MAPPINGS.items()

@@ -1,0 +1,3 @@
+import os
+
+os.environ["ROUTES_PACK_STARTED"] = "before its nodes"
