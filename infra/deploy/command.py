@@ -10,6 +10,7 @@ from pathlib import Path
 from infra.deploy.config import FILE
 from infra.deploy.config_file import read_config
 from infra.deploy.errors import DeployError
+from infra.deploy.estimate import estimated_lines
 from infra.deploy.target import Plan, Target
 from infra.deploy.targets import TARGETS, build_target
 
@@ -20,6 +21,9 @@ def main(words: Sequence[str]) -> int:
     """Run the command. Answers 0, or 1 where the deployment failed or was not confirmed; 2 for what is no command."""
     arguments = _parser().parse_args(list(words))
     try:
+        if arguments.verb == "estimate":
+            print("\n".join(estimated_lines(read_config(arguments.file, environment=arguments.env), arguments)))
+            return 0
         target = build_target(arguments.target, read_config(arguments.file, environment=arguments.env))
         verb = arguments.verb if arguments.verb in _VERBS else "apply"
         return {"apply": _apply, "status": _status, "logs": _logs, "destroy": _destroy}[verb](target, arguments)
@@ -49,7 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
     destroy = verbs.add_parser("destroy", parents=[shared, which, asking], help="take it down; what it holds stays")
     destroy.add_argument("--delete-data", action="store_true", help="delete jobs, pictures and models too")
+    cost = verbs.add_parser("estimate", parents=[shared], help="what a workflow costs a picture, and an idle hour")
+    cost.add_argument("workflow", nargs="?", type=Path, help="one that has run where this environment's jobs are")
+    cost.add_argument("--seconds", type=_positive, help="how long a picture takes, instead of what was measured")
     return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds; expected one above 0")
+    return value
 
 
 def _apply(target: Target, arguments: argparse.Namespace) -> int:
