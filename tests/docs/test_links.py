@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "THIRD_PARTY.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOP = [ROOT / name for name in ("README.md", "THIRD_PARTY.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES = [*TOP, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def links(page: Path) -> Iterator[str]:
@@ -27,4 +28,4 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
 
 def test_every_page_is_linked_from_somewhere() -> None:
     linked = {(page.parent / target).resolve() for page in PAGES for target in links(page)}
-    assert {page.name for page in PAGES[2:] if page.resolve() not in linked} == set()
+    assert {page.name for page in PAGES[len(TOP) :] if page.resolve() not in linked} == set()
