@@ -44,4 +44,15 @@ def test_it_does_not_run_as_root() -> None:
 
 def test_nothing_private_is_copied() -> None:
     ignored = (ROOT / ".dockerignore").read_text().split()
-    assert {".git", ".env", "data", ".venv"} <= set(ignored)
+    assert {".git", "**/.env", "data", "models", ".venv"} <= set(ignored)
+
+
+def test_the_image_with_comfyui_says_its_licence_and_offers_the_source() -> None:
+    stage = TEXT.split("\nFROM ")[-1]
+    assert 'licenses="GPL-3.0-or-later"' in stage
+    assert "source-offer=" in stage
+    assert "custom_node_licences.txt" in TEXT
+
+
+def test_nodes_that_cannot_be_imported_fail_the_build() -> None:
+    assert "python -m scripts.image.check_nodes" in TEXT
