@@ -107,7 +107,7 @@ def test_secrets_come_by_reference_and_the_key_of_tokens_to_the_api_alone() -> N
     names = {
         name: {entry["name"] for entry in container(made["Deployment", name])["env"]} for name in ("api", "worker")
     }
-    assert names == {"api": {"DEVICE", "SECRET_KEY", *KEYS}, "worker": set(KEYS)}
+    assert names == {"api": {"DEVICE", "DISPATCH", "SECRET_KEY", *KEYS}, "worker": set(KEYS)}
     reference = {"name": "comfyui", "key": "SECRET_KEY"}
     assert {"secretKeyRef": reference} in [
         entry.get("valueFrom") for entry in container(made["Deployment", "api"])["env"]
