@@ -95,6 +95,9 @@ def _measured(path: Path) -> tuple[float, str]:
     except ServerlessError as exc:
         raise DeployError(exc.message) from exc
     if not found:
-        raise DeployError(f"no job like {path} has completed and is remembered: run it once, or say --seconds")
+        raise DeployError(
+            f"no job like {path} of tenant {settings.tenant} has completed and is remembered: run it once, set TENANT "
+            "to an account's, or say --seconds"
+        )
     best = max(found, key=lambda one: one.gpu_seconds.samples)
     return best.gpu_seconds.p50, f"median of {best.gpu_seconds.samples} like it, on the {best.engine} engine"
