@@ -14,8 +14,9 @@ from runtime.api.guards import Guards
 from runtime.api.problems import MEDIA_TYPE, headers_of, problem_of
 from runtime.comfyui_api.errors import PromptRefused, status_here
 from runtime.comfyui_api.guard import BrowserGuard
+from runtime.comfyui_api.page import add_page
 from runtime.comfyui_api.parts import ComfyParts
-from runtime.comfyui_api.routes import catalogue, files, prompts, socket, system
+from runtime.comfyui_api.routes import catalogue, files, prompts, socket, system, user
 from runtime.errors import Internal, InvalidRequest, ServerlessError
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def build_comfyui_app(api: ApiParts) -> FastAPI:
     app = FastAPI(title="ComfyUI's own API", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.comfyui = ComfyParts.over(api)
     for prefix in ("", "/api"):
-        for module in (prompts, files, catalogue, system, socket):
+        for module in (prompts, files, catalogue, system, user, socket):
             app.include_router(module.router, prefix=prefix)
+    add_page(app)
     app.add_exception_handler(PromptRefused, _refused_prompt)
     app.add_exception_handler(ServerlessError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)

@@ -28,9 +28,9 @@ class Connection:
         """Send a message, in its turn."""
         self._put(json.dumps({"type": kind, "data": data}))
 
-    def show(self, frame: bytes) -> None:
-        """Send a binary frame, unless the client is so far behind that the next one will do."""
-        if self._waiting.qsize() < _MOST_WAITING // 2:
+    def show(self, frame: bytes, *, may_drop: bool = True) -> None:
+        """Send a binary frame; `may_drop`: unless the client is so far behind that the next one will do."""
+        if not may_drop or self._waiting.qsize() < _MOST_WAITING // 2:
             self._put(frame)
 
     async def serve(self, server_features: Mapping[str, Any]) -> None:

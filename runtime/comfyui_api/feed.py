@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from runtime.comfyui_api.connection import Connection
 from runtime.comfyui_api.ending import Message
 from runtime.comfyui_api.narration import Narration
 from runtime.comfyui_api.prompts import Prompt, Prompts, class_types
+from runtime.comfyui_api.websocket_images import frame
 from runtime.errors import ServerlessError
 from runtime.jobs.record import JobKey, JobRecord
 
@@ -37,21 +39,25 @@ class Feed:
         tenant, client_id = connection.tenant, connection.client_id
         of_tenant = self._connections.setdefault(tenant, {})
         of_tenant[client_id] = connection
-        connection.tell("status", {"status": await self._status(tenant), "sid": client_id})
-        if tenant not in self._looking:
-            self._looking[tenant] = asyncio.create_task(self._look(tenant))
         try:
+            connection.tell("status", {"status": await self._status(tenant), "sid": client_id})
+            if tenant not in self._looking:
+                self._looking[tenant] = asyncio.create_task(self._look(tenant))
             await connection.serve(server_features)
         finally:
             if of_tenant.get(client_id) is connection:
                 del of_tenant[client_id]
             if not of_tenant and self._connections.get(tenant) is of_tenant:
                 del self._connections[tenant]
-                self._looking.pop(tenant).cancel()
+                if (looking := self._looking.pop(tenant, None)) is not None:
+                    looking.cancel()
 
     async def queued(self, tenant: str, prompt_id: str) -> None:
         """A prompt was queued here."""
-        await self._adopt(tenant, [prompt_id], and_ended=True)
+        try:
+            await self._adopt(tenant, [prompt_id], and_ended=True)
+        except ServerlessError as exc:  # it is queued all the same, and the next look finds it
+            _log.warning("prompt %s is not followed yet: %s", prompt_id, exc.message)
 
     async def changed(self, tenant: str) -> None:
         """The tenant's queue was changed here."""
@@ -107,6 +113,9 @@ class Feed:
                     self._tell(key.tenant, prompt.client_id, narration.progresses(record.progress.to_wire()))
             elif event.name == "progress":
                 self._tell(key.tenant, prompt.client_id, narration.progresses(event.data))
+            elif event.name == "preview":
+                self._show(key.tenant, prompt.client_id, narration, base64.b64decode(event.data["data"]))
+        await self._send_pictures(key, prompt, record, narration)
         messages = await asyncio.to_thread(narration.ends, record, self._prompts.read_text)
         self._tell(key.tenant, prompt.client_id, messages)
         self._following.pop(key, None)
@@ -117,10 +126,30 @@ class Feed:
         return self._parts.jobs.get(*key) or before
 
     def _tell(self, tenant: str, client_id: str | None, messages: Iterable[Message]) -> None:
-        connection = self._connections.get(tenant, {}).get(client_id or "")
+        connection = self._connection(tenant, client_id)
         if connection is not None:
             for kind, data in messages:
                 connection.tell(kind, data)
+
+    async def _send_pictures(self, key: JobKey, prompt: Prompt, record: JobRecord, narration: Narration) -> None:
+        """The pictures of nodes that send theirs to the client, each node told of as the one that runs."""
+        pictures = await asyncio.to_thread(lambda: [*self._prompts.pictures_sent(prompt, record)])
+        for node_id, picture in pictures:
+            self._tell(key.tenant, prompt.client_id, [*narration.begins(record), *narration.runs(node_id)])
+            connection = self._connection(key.tenant, prompt.client_id)
+            if connection is not None:
+                connection.show(frame(picture), may_drop=False)
+
+    def _connection(self, tenant: str, client_id: str | None) -> Connection | None:
+        return self._connections.get(tenant, {}).get(client_id or "")
+
+    def _show(self, tenant: str, client_id: str | None, narration: Narration, picture: bytes) -> None:
+        connection = self._connection(tenant, client_id)
+        if connection is not None:
+            with_metadata = connection.features.get("supports_preview_metadata") is True
+            shown = narration.preview(picture, with_metadata=with_metadata)
+            if shown is not None:
+                connection.show(shown)
 
     async def _tell_status(self, tenant: str, *, but: str | None = None) -> None:
         status = await self._status(tenant, but=but)

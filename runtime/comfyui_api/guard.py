@@ -2,7 +2,8 @@
 
 A browser sends along what it knows of a person, and reaches this machine's own ports, whichever page makes it call. So
 a page of another origin is refused (by Origin, and by Sec-Fetch-Site where a browser sends that), websockets included.
-Without tokens only names of this machine are answered to: another name may be a foreign page's, led here by its DNS.
+Without tokens only names of this machine are answered to, and TRUSTED_HOSTS: another name may be a foreign page's, led
+here by its DNS. With tokens TRUSTED_HOSTS bounds the names where it is set.
 """
 
 from __future__ import annotations
@@ -41,14 +42,18 @@ class BrowserGuard:
     def _reason(self, headers: Headers) -> str | None:
         """Why the call is refused; None if it is not."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._is_open and not _is_here(_name(host)) and _name(host) not in self._hosts:
-            return "without SECRET_KEY this listener answers to localhost alone, and to TRUSTED_HOSTS"
+        if (self._is_open or self._hosts) and not (_is_here(_name(host)) or self._is_trusted(_name(host))):
+            return "this listener answers to localhost and to TRUSTED_HOSTS; without SECRET_KEY to no other name"
         if origin is None:
             is_foreign = headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
             return "a page of another site asks for this" if is_foreign else None
         if origin in self._origins or "*" in self._origins or urlsplit(origin).netloc.lower() == host.lower():
             return None
         return "a page of another origin asks for this; CORS_ORIGINS names those that may"
+
+    def _is_trusted(self, name: str) -> bool:
+        """Whether a name is among the hosts, `*.example.org` being any below that."""
+        return any(host in ("*", name) or (host[:2] == "*." and name.endswith(host[1:])) for host in self._hosts)
 
 
 def _name(host: str) -> str:

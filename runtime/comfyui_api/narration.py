@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.comfyui_api.ending import Message, ReadText, begun, cached, ended, outputs_of
 from runtime.jobs.record import JobRecord
+
+_PREVIEW, _PREVIEW_WITH_METADATA = 1, 4
+_JPEG = 1
+"""ComfyUI's numbers of binary frames (protocol.py, `BinaryEventTypes`), and of a preview's format."""
 
 
 class Narration:
@@ -43,6 +49,23 @@ class Narration:
         self._states[node_id] = self._state(node_id, value, of, "running")
         told = {"value": value, "max": of, "prompt_id": self.prompt_id, "node": node_id}
         return [*messages, self._progress_state(), ("progress", told)]
+
+    def preview(self, picture: bytes, *, with_metadata: bool) -> bytes | None:
+        """A JPEG of what the running node is at, as a binary frame: whose it is is told to those who read that."""
+        if self._node_id is None:
+            return None
+        if not with_metadata:
+            return struct.pack(">II", _PREVIEW, _JPEG) + picture
+        whose = {
+            "node_id": self._node_id,
+            "display_node_id": self._node_id,
+            "parent_node_id": None,
+            "real_node_id": self._node_id,
+            "prompt_id": self.prompt_id,
+            "image_type": "image/jpeg",
+        }
+        told = json.dumps(whose).encode()
+        return struct.pack(">II", _PREVIEW_WITH_METADATA, len(told)) + told + picture
 
     def runs(self, node_id: str) -> list[Message]:
         """The node that runs now, if it is another than was told of last."""

@@ -14,6 +14,7 @@ from runtime.comfyui_api.ending import history_entry
 from runtime.comfyui_api.errors import PromptRefused
 from runtime.comfyui_api.files_named import FilesNamed
 from runtime.comfyui_api.submission import USER, Submission
+from runtime.comfyui_api.websocket_images import as_posted
 from runtime.documents.store import ABSENT, Document
 from runtime.errors import InputError, ModelError, ServerlessError
 from runtime.graph.check import CheckReport
@@ -32,11 +33,12 @@ _PAGE = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A prompt, and its job as it stands."""
+    """A prompt, and its job as it stands; `sent` has the nodes whose pictures go to the client by its websocket."""
 
     number: float
     client_id: str | None
     outputs: tuple[str, ...]
+    sent: tuple[str, ...]
     record: JobRecord
 
 
@@ -57,7 +59,7 @@ class Prompts:
         self._files = files
 
     def submit(self, tenant: str, submission: Submission) -> Accepted:
-        """Check the prompt, and queue it. Raises PromptRefused, Conflict's kin where its id names another."""
+        """Check the prompt, and queue it. Raises PromptRefused, JobIdTaken where its id names another."""
         request = self._files.brought(tenant, submission.request)
         report = self._checked(tenant, request)
         outputs, node_errors = ((), {}) if report is None else (report.outputs, report.node_errors)
@@ -79,7 +81,11 @@ class Prompts:
             return None
         value = known.value
         return Prompt(
-            number=value["number"], client_id=value["client_id"], outputs=tuple(value["outputs"]), record=record
+            number=value["number"],
+            client_id=value["client_id"],
+            outputs=tuple(value["outputs"]),
+            sent=tuple(value.get("sent", ())),
+            record=record,
         )
 
     def unfinished_ids(self, tenant: str) -> list[str]:
@@ -112,7 +118,8 @@ class Prompts:
         extra = {"extra_pnginfo": pnginfo} if pnginfo else {}
         if prompt.client_id is not None:
             extra["client_id"] = prompt.client_id
-        return [prompt.number, prompt.record.job_id, request.get("workflow", {}), extra, list(prompt.outputs)]
+        graph = as_posted(request.get("workflow", {}), prompt.sent)
+        return [prompt.number, prompt.record.job_id, graph, extra, list(prompt.outputs)]
 
     def forget(self, tenant: str, prompt_id: str) -> None:
         """Take the prompt out of the history; its files stay for as long as its job does."""
@@ -124,6 +131,13 @@ class Prompts:
             self._parts.executions.cancel(tenant, prompt_id)
         except NotFound:
             return
+
+    def pictures_sent(self, prompt: Prompt, record: JobRecord) -> Iterator[tuple[str, bytes]]:
+        """Node and bytes of each picture that goes to the client by its websocket."""
+        for output in record.outputs:
+            data = self._parts.artifacts.get(output.key) if output.node_id in prompt.sent else None
+            if data is not None:
+                yield output.node_id, data
 
     def read_text(self, output: StoredOutput) -> str | None:
         """What a text output says."""
@@ -151,7 +165,12 @@ class Prompts:
         number = submission.number
         if number is None:
             number = self._next_number(tenant) * (-1 if submission.is_front else 1)
-        value = {"number": number, "client_id": submission.client_id, "outputs": outputs}
+        value = {
+            "number": number,
+            "client_id": submission.client_id,
+            "outputs": outputs,
+            "sent": list(submission.sent),
+        }
         expires_at = int(self._parts.clock.wall()) + _REMEMBERED_S
         return self._parts.documents.put(
             _collection(tenant), submission.prompt_id, value, over=ABSENT, expires_at=expires_at

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.comfyui_api.errors import PromptRefused
+from runtime.comfyui_api.websocket_images import run_as_previews
 from runtime.errors import InvalidRequest
 from runtime.graph.workflow import Graph, parse_workflow
 from runtime.request import JobRequest
@@ -22,13 +23,17 @@ _LONGEST_S = 86_400.0  # ComfyUI has no time limit of its own; MAX_TIMEOUT_S is 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """What was posted. `number` None: the next one; `is_front`: before whatever waits."""
+    """What was posted. `number` None: the next one; `is_front`: before whatever waits.
+
+    `sent` has the nodes whose pictures go to the client by its websocket.
+    """
 
     request: JobRequest
     prompt_id: str
     client_id: str | None
     number: float | None = None
     is_front: bool = False
+    sent: tuple[str, ...] = ()
 
 
 def read_submission(body: bytes) -> Submission:
@@ -42,11 +47,11 @@ def read_submission(body: bytes) -> Submission:
     number = posted.get("number")
     is_front = posted.get("front") is True
     try:
-        graph = parse_workflow(posted["prompt"]) if posted["prompt"] else None
-        targets = posted.get("partial_execution_targets")
+        graph = parse_workflow(posted["prompt"])
+        workflow, sent = run_as_previews(_reduced(graph, posted.get("partial_execution_targets")))
         request, _ = JobRequest.parse(
             {
-                "workflow": posted["prompt"] if graph is None else _reduced(graph, targets),
+                "workflow": workflow,
                 "job_id": prompt_id,
                 "user_id": USER,
                 "priority": "high" if is_front else "normal",
@@ -64,6 +69,7 @@ def read_submission(body: bytes) -> Submission:
         client_id=client_id[:_LONGEST_CLIENT_ID] if isinstance(client_id, str) else None,
         number=float(number) if isinstance(number, int | float) else None,
         is_front=is_front,
+        sent=sent,
     )
 
 

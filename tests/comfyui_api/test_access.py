@@ -35,15 +35,42 @@ NEEDED = {
     ("GET", "/embeddings"): "read",
     ("GET", "/system_stats"): "read",
     ("GET", "/features"): "read",
+    ("GET", "/extensions"): "read",
+    ("GET", "/i18n"): "read",
+    ("GET", "/workflow_templates"): "read",
+    ("GET", "/users"): "read",
+    ("POST", "/users"): "execute",
+    ("GET", "/settings"): "read",
+    ("POST", "/settings"): "execute",
+    ("GET", "/settings/{name}"): "read",
+    ("POST", "/settings/{name}"): "execute",
+    ("GET", "/userdata"): "read",
+    ("GET", "/v2/userdata"): "read",
+    ("GET", "/userdata/{path}"): "read",
+    ("POST", "/userdata/{path}"): "execute",
+    ("DELETE", "/userdata/{path}"): "execute",
     ("POST", "/free"): "manage",
 }
+PAGE = {("GET", "/"), ("GET", "/index.html")}
+"""What a browser opens first; nothing under `/api` is a twin of it."""
 ROUTES = [(method, f"{prefix}{path}", scope) for (method, path), scope in NEEDED.items() for prefix in ("", "/api")]
 NAMES = [f"{method} {path}" for method, path, _ in ROUTES]
 PICTURE = b"\x89PNG\r\n\x1a\n" + b"picture"
 
 
+Keys = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def keys(key: Key) -> Keys:
+    """A key with each scope alone, and one with the others."""
+    scopes = {"read", "execute", "manage"}
+    alone = {scope: key("ada", scope) for scope in scopes}
+    return {**alone, **{f"not {scope}": key("ada", *sorted(scopes - {scope})) for scope in scopes}}
+
+
 def ask(client: TestClient, method: str, path: str, headers: dict[str, str]) -> int:
-    named = path.format(prompt_id="none", class_type="EmptyImage", folder="loras")
+    named = path.format(prompt_id="none", class_type="EmptyImage", folder="loras", name="a", path="a.json")
     return client.request(method, named, headers=headers).status_code
 
 
@@ -54,7 +81,7 @@ def bearer(key: str) -> dict[str, str]:
 def test_every_route_is_in_the_matrix(guarded: Clients) -> None:
     documented = guarded[1].app.openapi()["paths"]
     found = {(method.upper(), path) for path, methods in documented.items() for method in methods}
-    assert found == {(method, path) for method, path, _ in ROUTES}
+    assert found == {(method, path) for method, path, _ in ROUTES} | PAGE
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), ROUTES, ids=NAMES)
@@ -69,10 +96,10 @@ def test_a_wrong_token_is_none(guarded: Clients, method: str, path: str, scope: 
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), ROUTES, ids=NAMES)
-def test_a_key_opens_what_its_scope_says(guarded: Clients, key: Key, method: str, path: str, scope: str) -> None:
-    others = sorted({"read", "execute", "manage"} - {scope})
-    assert ask(guarded[1], method, path, bearer(key("ada", *others))) == 403
-    assert ask(guarded[1], method, path, bearer(key("ada", scope))) not in (401, 403, 500)
+def test_a_key_opens_what_its_scope_says(guarded: Clients, keys: Keys, method: str, path: str, scope: str) -> None:
+    assert ask(guarded[1], method, path, bearer(keys[f"not {scope}"])) == 403
+    nothing_made = path.endswith("/users") and method == "POST"  # whoever asks
+    assert ask(guarded[1], method, path, bearer(keys[scope])) not in (401, 500, *([] if nothing_made else [403]))
 
 
 def test_a_browser_is_asked_for_a_key_and_may_give_it_as_a_password(guarded: Clients, key: Key) -> None:
@@ -99,6 +126,8 @@ def adas(guarded: Clients, key: Key, prompt: Callable[..., Any]) -> str:
         ]
         while told.receive_json()["type"] != "execution_success":
             continue
+    assert comfyui.post("/userdata/secret.json", content=b"{}", headers=headers).status_code == 200
+    assert comfyui.post("/settings", json={"secret": 1}, headers=headers).status_code == 200
     files = {"image": ("secret.png", PICTURE)}
     assert comfyui.post("/upload/image", files=files, headers=headers).status_code == 200
     return id
@@ -119,6 +148,9 @@ def test_nobody_else_sees_it(guarded: Clients, key: Key, adas: str) -> None:
     assert comfyui.get("/view", params=saved, headers=headers).status_code == 404
     assert comfyui.get("/view?filename=secret.png&type=input", headers=headers).status_code == 404
     assert "secret.png" not in comfyui.get("/object_info/LoadImage", headers=headers).text
+    assert comfyui.get("/userdata/secret.json", headers=headers).status_code == 404
+    assert comfyui.get("/userdata?dir=.", headers=headers).status_code == 404
+    assert comfyui.get("/settings", headers=headers).json() == {}
 
 
 @pytest.mark.parametrize("name", ["secret.png", "{id}/ComfyUI_00001_.png [output]"], ids=["an upload", "an output"])

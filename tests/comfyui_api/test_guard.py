@@ -20,7 +20,7 @@ HERE = "http://127.0.0.1:8188"
 @pytest.fixture(scope="module")
 def open_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A deployment without tokens, called by its own name."""
-    env = {"CORS_ORIGINS": "https://editor.example.org", "TRUSTED_HOSTS": "desk.example.org", "DEVICE": "cpu"}
+    env = {"CORS_ORIGINS": "https://editor.example.org", "TRUSTED_HOSTS": "desk.example.org,*.lan", "DEVICE": "cpu"}
     folder: Path = tmp_path_factory.mktemp("guard")
     api = build_api(Settings.from_env({"STORAGE_BASE_PATH": str(folder), **env}))
     with TestClient(api), TestClient(build_comfyui_app(api.state.parts), base_url=HERE) as client:
@@ -42,7 +42,9 @@ def open_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         ({"Host": "localhost:1"}, 200),
         ({"Host": "[::1]:1"}, 200),
         ({"Host": "desk.example.org"}, 200),
+        ({"Host": "gpu.lan:8188"}, 200),
         ({"Host": "evil.example.org"}, 403),
+        ({"Host": "lan"}, 403),
         ({"Host": "192.0.2.1"}, 403),
         ({"Host": "a@127.0.0.1"}, 403),
     ],

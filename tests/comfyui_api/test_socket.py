@@ -76,6 +76,17 @@ def test_features_are_exchanged(comfy: Any) -> None:
     assert features == comfy.ask("/features")
 
 
+def test_a_client_sees_previews_while_its_sampler_runs(comfy: Any, sampling: Make) -> None:
+    id = comfy.queue(sampling(1000, seed=4))
+    comfy.until("progress", node="4")
+    while not comfy.frames:
+        comfy.receive()
+    comfy.ask("/interrupt", {})
+    comfy.until("executing", node=None, prompt_id=id)
+    assert comfy.frames[0][:8] == b"\x00\x00\x00\x01\x00\x00\x00\x01"
+    assert comfy.frames[0][8:11] == b"\xff\xd8\xff"
+
+
 def test_what_a_client_should_not_say_is_passed_over(comfy: Any, prompt: Make) -> None:
     for said in ("", "[]", "{", '{"type": "feature_flags", "data": 5}', '{"type": 5}'):
         comfy.socket.send(said)

@@ -45,6 +45,13 @@ def features(parts: Parts, principal: Reader) -> Mapping[str, Any]:
     return server_features(parts.api)
 
 
+@router.get("/i18n")
+@router.get("/workflow_templates")
+def nothing_by_custom_nodes(principal: Reader) -> Mapping[str, Any]:
+    """Translations and templates that custom nodes bring: they bring none to the page here."""
+    return {}
+
+
 @router.post("/free")
 async def free(request: Request, parts: Parts, principal: Manager) -> Response:
     """Give memory back once what is queued has ended: by `unload_models` or `free_memory`, which are one here."""
