@@ -37,8 +37,10 @@ def fit_worker(
     clock: Clock | None = None,
     recorder: Recorder = NOBODY,
 ) -> Worker:
-    """`ready_worker` for a process that is a worker and nothing else: its log goes to standard error."""
+    """`ready_worker` for a process that is a worker and nothing else: its log and traces go out."""
     log_to_stderr(settings)
+    if settings.traces_endpoint is not None:
+        start_tracing(settings.traces_endpoint)
     exported = exporter(settings, clock=clock)
     worker = ready_worker(
         settings,
@@ -72,8 +74,6 @@ def ready_worker(
     from runtime.build import build
 
     check_device(settings.device)
-    if settings.traces_endpoint is not None:
-        start_tracing(settings.traces_endpoint)
     worker = build(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock, recorder=recorder)
     worker.prepare()
     return worker

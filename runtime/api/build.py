@@ -37,6 +37,7 @@ from runtime.settings import Settings
 from runtime.telemetry.metrics import JOBS_WAITING, Reading, Recorders
 from runtime.telemetry.prometheus import PrometheusRecorder
 from runtime.telemetry.readings import readings_of
+from runtime.telemetry.traces import start_tracing
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -65,6 +66,8 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
 
     if settings.secret_key is None and settings.environment == "production":
         raise SettingsInvalid("SECRET_KEY is not set: in production the HTTP API needs one (`openssl rand -hex 32`)")
+    if settings.traces_endpoint is not None:
+        start_tracing(settings.traces_endpoint)
     clock = clock or SystemClock()
     artifacts = build_artifacts(settings, clock)
     jobs = build_jobs(settings, clock, artifacts)

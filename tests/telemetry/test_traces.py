@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from runtime.api.build import build_api
 from runtime.settings import Settings
-from runtime.telemetry.traces import span, trace_with
+from runtime.telemetry.traces import span, start_tracing, trace_with
 
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0}},
@@ -51,3 +53,31 @@ def test_what_fails_is_marked_in_its_span(spans: Spans) -> None:
 def test_without_an_exporter_a_span_is_nothing() -> None:
     with span("part"):
         pass
+
+
+def test_spans_are_sent_to_the_collector_that_is_named() -> None:
+    arrived = threading.Event()
+    paths: list[str] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            paths.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            arrived.set()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        stop = start_tracing(f"http://127.0.0.1:{server.server_port}/")
+        with span("part"):
+            pass
+        stop()
+        assert arrived.wait(30)
+        server.shutdown()
+        thread.join()
+    assert paths == ["/v1/traces"]
