@@ -1,4 +1,4 @@
-"""Waiting for a job's end, for calls that answer it."""
+"""Waiting for what becomes of a job, for calls that answer it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from runtime.api.parts import ApiParts
 from runtime.jobs.record import JobRecord
 
 
-async def end_of(parts: ApiParts, record: JobRecord, wait_s: float) -> JobRecord:
-    """The job when it has ended, or as it stands after `wait_s` seconds."""
+async def waited_for(parts: ApiParts, record: JobRecord, wait_s: float, *, after: int | None = None) -> JobRecord:
+    """The job once it has ended, or with `after` once its revision is above that; as it stands after `wait_s` s."""
 
     async def follow() -> None:
-        async for _ in parts.events.events(record.key, after=record.revision):
-            pass
+        async for event in parts.events.events(record.key, after=record.revision if after is None else after):
+            if after is not None and event.id is not None:
+                return
 
-    if not record.status.is_terminal:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(follow(), wait_s)
+    if record.status.is_terminal or (after is not None and record.revision > after):
+        return record
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(follow(), wait_s)
     return await asyncio.to_thread(parts.executions.find, *record.key)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -19,7 +17,7 @@ from runtime.api.events import Event
 from runtime.api.openapi import request_body
 from runtime.api.parts import ApiParts
 from runtime.api.problems import status_of_code
-from runtime.api.waiting import end_of
+from runtime.api.waiting import waited_for
 from runtime.graph.guide_form import is_guide_form
 from runtime.jobs.record import ANONYMOUS, JobRecord, Status
 from runtime.request import JobRequest
@@ -47,8 +45,8 @@ async def execute(
     """
     data = read_body(await request.body())
     record, job = await run_in_threadpool(_submit, parts, principal.tenant, data, idempotency_key)
-    if wait and not record.status.is_terminal:
-        record = await end_of(parts, record, wait)
+    if wait:
+        record = await waited_for(parts, record, wait)
     return await run_in_threadpool(_answer, parts, record, job)
 
 
@@ -62,8 +60,8 @@ async def get(
 ) -> dict[str, Any]:
     """The job as it stands, its links signed now. With `wait`, once its revision is above `after` or it has ended."""
     record = await run_in_threadpool(parts.executions.find, principal.tenant, execution_id)
-    if wait and record.revision <= after and not record.status.is_terminal:
-        record = await _changed(parts, record, after, wait)
+    if wait:
+        record = await waited_for(parts, record, wait, after=after)
     return await run_in_threadpool(_wire, parts, record)
 
 
@@ -125,19 +123,6 @@ def _submit(parts: ApiParts, tenant: str, data: Any, idempotency_key: str | None
     if nodes == {} or (isinstance(nodes, dict) and is_guide_form(nodes) and not nodes["nodes"]):
         raise ValidationFailed("the workflow has no nodes; expected at least one output node")
     return parts.executions.submit(tenant, request).record, request
-
-
-async def _changed(parts: ApiParts, record: JobRecord, after: int, wait_s: float) -> JobRecord:
-    """The job once its revision is above `after`, or as it stands after `wait_s` seconds."""
-
-    async def follow() -> None:
-        async for event in parts.events.events(record.key, after=after):
-            if event.id is not None:
-                return
-
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(follow(), wait_s)
-    return await run_in_threadpool(parts.executions.find, *record.key)
 
 
 def _answer(parts: ApiParts, record: JobRecord, request: JobRequest) -> Response:

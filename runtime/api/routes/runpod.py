@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from runtime.api.access import Executor, Parts, Reader
 from runtime.api.parts import ApiParts
-from runtime.api.waiting import end_of
+from runtime.api.waiting import waited_for
 from runtime.jobs.record import JobRecord, Status
 from runtime.request import JobRequest
 
@@ -47,7 +47,7 @@ async def runsync(
 ) -> dict[str, Any]:
     """Queue a job and wait for its end, at most `wait` milliseconds."""
     record = await run_in_threadpool(_submit, parts, principal.tenant, call)
-    await end_of(parts, record, wait / 1000)
+    await waited_for(parts, record, wait / 1000)
     return await run_in_threadpool(_state, parts, principal.tenant, record.job_id)
 
 
