@@ -60,7 +60,7 @@ def malformed(draw: Callable[..., Any]) -> Any:
     graph = copy.deepcopy(GRAPH)
     for _ in range(draw(st.integers(1, 3))):
         place = draw(st.sampled_from(sorted(places(graph), key=str)))
-        put(graph, place, draw(tricky | anything))
+        put(graph, place, copy.deepcopy(draw(tricky | anything)))
     return graph
 
 
