@@ -2,7 +2,8 @@
 
 The first half, `prepare`, does what every worker does alike: it imports torch and the engines and loads models into the
 CPU's memory. Nothing in it is a worker's own, or could not be copied: it makes no call to CUDA and holds no thread,
-socket, open file, credential, lease or name. The second half, `attach`, makes a worker of it where a GPU is.
+socket, open file, credential, lease or name. The second half, `attach`, makes a worker of it where a GPU is. Where a
+snapshot may hold a GPU's memory as well, `place` stands between them: models are then on the GPU when a worker starts.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Snapshot:
 
     def __init__(self) -> None:
         self._engines: Engines | None = None
+        self._is_placed = False
 
     def prepare(self, settings: Settings) -> None:
         """Load engines, and the models that the manifest marks for either tier, into RAM.
@@ -50,6 +52,19 @@ class Snapshot:
                 native.warm(model.kind, model.name, tier="ram")
         self._engines = engines
 
+    def place(self, settings: Settings) -> None:
+        """Move what was prepared onto the GPU, for a platform whose snapshots hold a GPU's memory too.
+
+        `attach` does so where this was not called. Raises UnfitDevice.
+        """
+        from runtime.fitness import check_device
+
+        if self._engines is None:
+            raise RuntimeError("a snapshot is attached that was never prepared")
+        check_device(settings.device)
+        self._engines.attach()
+        self._is_placed = True
+
     def attach(self, settings: Settings, *, delivery: str | None = None) -> Worker:
         """A worker that is ready for its first job, with a name, random numbers and clients of its own.
 
@@ -60,14 +75,11 @@ class Snapshot:
 
         from runtime.build import build
         from runtime.cpu_threads import thread_count
-        from runtime.fitness import check_device
 
-        if self._engines is None:
-            raise RuntimeError("a snapshot is attached that was never prepared")
+        if not self._is_placed:
+            self.place(settings)
         _reseed()
         torch.set_num_threads(thread_count())
-        check_device(settings.device)
-        self._engines.attach()
         worker = build(settings, delivery=delivery, engines=self._engines)
         worker.prepare()
         return worker

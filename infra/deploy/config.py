@@ -81,8 +81,10 @@ class RunpodConfig(Part):
 class ModalConfig(Part):
     """What is Modal's own."""
 
-    memory_snapshot: bool = Field(default=True, description="start workers from a snapshot of memory, GPU's included")
-    keep_warm_s: int = Field(default=2, ge=2, le=1200, description="seconds that a web container waits for a request")
+    snapshot: Literal["gpu", "memory", "none"] = Field(
+        default="gpu", description="what workers start from: a snapshot of memory with the GPU's, without it, or none"
+    )
+    comfyui: bool = Field(default=True, description="whether ComfyUI is in the image, beside the native engine")
 
 
 class KubernetesConfig(Part):

@@ -31,10 +31,11 @@ class AsyncClient:
         url: str | None = None,
         *,
         runpod: str | None = None,
+        modal: str | None = None,
         token: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._open(deployment_of(url, runpod, token, os.environ), transport)
+        self._open(deployment_of(url, runpod, token, os.environ, modal=modal), transport)
 
     @classmethod
     def from_env(cls, *, transport: httpx.AsyncBaseTransport | None = None) -> AsyncClient:

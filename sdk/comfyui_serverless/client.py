@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 
 class Client:
-    """Speaks to one deployment: `Client("http://host:8000")`, `Client(runpod="ENDPOINT_ID")`, `Client.from_env()`.
+    """Speaks to one deployment: `Client("http://host:8000")`, `Client(runpod="ENDPOINT_ID")`, `Client(modal="APP")`,
+    `Client.from_env()`.
 
     `token` is an API key or an access token; without it the environment's COMFYUI_SERVERLESS_TOKEN or RUNPOD_API_KEY.
     Safe to use from several threads. Calls that did not come through are made again, and a job that is submitted again
@@ -35,10 +36,11 @@ class Client:
         url: str | None = None,
         *,
         runpod: str | None = None,
+        modal: str | None = None,
         token: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._open(deployment_of(url, runpod, token, os.environ), transport)
+        self._open(deployment_of(url, runpod, token, os.environ, modal=modal), transport)
 
     @classmethod
     def from_env(cls, *, transport: httpx.BaseTransport | None = None) -> Client:

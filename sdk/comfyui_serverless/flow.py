@@ -1,8 +1,8 @@
 """Calls as flows: what is asked and waited for, apart from how. One description serves both clients.
 
 A flow is a generator. It yields a `Call` and is sent the `Reply`, or has TransportFailed thrown into it; it yields a
-`Pause` and is sent None when that is over; it returns its answer. `run` drives it with httpx's client, `run_async`
-with its asynchronous one.
+`Pause` and is sent None when that is over; it yields an `Ask` and is sent what that returns, or has thrown into it what
+that raises; it returns its answer. `run` drives it with httpx's client, `run_async` with its asynchronous one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -49,6 +49,13 @@ class Pause:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ask:
+    """A call by a platform's own library, which has its own connections. It may wait."""
+
+    call: Callable[[], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reply:
     """What came back; `headers` by lower-case names."""
 
@@ -68,7 +75,7 @@ class TransportFailed(Exception):
     """The call did not come through."""
 
 
-Flow = Generator[Call | Pause, Reply | None, T]
+Flow = Generator[Call | Pause | Ask, Any, T]
 
 
 def request(call: Call) -> Flow[Reply]:
@@ -76,14 +83,12 @@ def request(call: Call) -> Flow[Reply]:
     for attempt in range(RETRIES + 1):
         is_last = attempt == RETRIES
         try:
-            reply = yield call
+            reply: Reply = yield call
         except TransportFailed as exc:
             if is_last:
                 raise TransportError(f"{call.method} {call.url.partition('?')[0]}: {exc}") from exc
             yield Pause(seconds=_pause_s(attempt, None))
             continue
-        if reply is None:
-            raise AssertionError("a driver sends the reply of a call")
         if reply.status not in _RETRIED or is_last:
             return _accepted(reply)
         yield Pause(seconds=_pause_s(attempt, reply.headers.get("retry-after")))
@@ -92,8 +97,8 @@ def request(call: Call) -> Flow[Reply]:
 
 def run(flow: Flow[T], client: httpx.Client, token: str | None) -> T:
     """Drive a flow on the calling thread."""
-    reply: Reply | None = None
-    failure: TransportFailed | None = None
+    reply: Any = None
+    failure: Exception | None = None
     while True:
         try:
             step = flow.throw(failure) if failure else flow.send(reply)
@@ -104,6 +109,12 @@ def run(flow: Flow[T], client: httpx.Client, token: str | None) -> T:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             continue
+        if isinstance(step, Ask):
+            try:
+                reply = step.call()
+            except Exception as exc:  # the flow knows what the library raises
+                failure = exc
+            continue
         try:
             reply = _reply(client.send(_request(client, step, token), follow_redirects=False))
         except httpx.TransportError as exc:
@@ -112,8 +123,8 @@ def run(flow: Flow[T], client: httpx.Client, token: str | None) -> T:
 
 async def run_async(flow: Flow[T], client: httpx.AsyncClient, token: str | None) -> T:
     """Drive a flow on the running event loop."""
-    reply: Reply | None = None
-    failure: TransportFailed | None = None
+    reply: Any = None
+    failure: Exception | None = None
     while True:
         try:
             step = flow.throw(failure) if failure else flow.send(reply)
@@ -123,6 +134,12 @@ async def run_async(flow: Flow[T], client: httpx.AsyncClient, token: str | None)
         reply = failure = None
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
+            continue
+        if isinstance(step, Ask):
+            try:
+                reply = await asyncio.to_thread(step.call)
+            except Exception as exc:  # the flow knows what the library raises
+                failure = exc
             continue
         try:
             reply = _reply(await client.send(_request(client, step, token), follow_redirects=False))

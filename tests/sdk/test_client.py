@@ -255,7 +255,7 @@ def test_the_environment_names_the_deployment(deployment: str, monkeypatch: pyte
     [
         ({}, "no deployment is named"),
         ({"url": "desk:8000"}, "expected http://HOST"),
-        ({"url": "http://a", "runpod": "b"}, "not both"),
+        ({"url": "http://a", "runpod": "b"}, "give one of url, runpod and modal"),
         ({"runpod": "b"}, "RUNPOD_API_KEY is not set"),
     ],
 )
