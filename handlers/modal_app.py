@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 CONFIG = modal_parts.read_deployment()
-app = modal.App(CONFIG.full_name, image=modal_parts.image(CONFIG))
+app = modal.App(CONFIG.full_name, image=modal_parts.image(CONFIG), tags=modal_parts.tags(CONFIG))
 
 
 @app.cls(**modal_parts.worker_options(CONFIG))

@@ -11,6 +11,7 @@ from typing import Any
 import modal
 
 from infra.deploy.config import FILE, DeployConfig
+from infra.deploy.config_digest import digests
 from infra.deploy.config_file import read_config
 from infra.deploy.errors import DeployError
 from infra.deploy.gpus import names_on
@@ -32,6 +33,11 @@ def read_deployment() -> DeployConfig:
     """The deployment that this process is about: what it was handed, else `deploy.yaml` in the working folder."""
     handed = os.environ.get(CONFIG_VARIABLE)
     return DeployConfig.model_validate_json(handed) if handed else read_config(Path(FILE))
+
+
+def tags(config: DeployConfig) -> dict[str, str]:
+    """What the app carries to say what it was deployed by; a container, which deploys nothing, need not know."""
+    return digests(config) if modal.is_local() else {}
 
 
 def shares_stores(config: DeployConfig) -> bool:

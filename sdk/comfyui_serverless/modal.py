@@ -108,9 +108,7 @@ class _CallFailed(Exception):
 def _translated(exc: Exception, app: str) -> Exception:
     names = {kind.__name__ for kind in type(exc).__mro__}
     if "AuthError" in names:
-        return ClientError(
-            "Modal refused the credentials: run `modal setup`, or set MODAL_TOKEN_ID and _SECRET"
-        )
+        return ClientError("Modal refused the credentials: run `modal setup`, or set MODAL_TOKEN_ID and _SECRET")
     if names & {"NotFoundError", "OutputExpiredError"}:
         return NotFound(f"app {app!r} or its job is not there: {exc}", status=404, code="not_found")
     if names & {"ConnectionError", "ServiceError", "InternalError"}:
