@@ -12,6 +12,7 @@ from typing import Any
 import modal
 
 from infra.deploy.modal_parts import GPU_SNAPSHOT_VARIABLE
+from runtime.api.dispatch.build import build_seal
 from runtime.errors import HandedBack, InvalidRequest
 from runtime.gpu_thread import AFTER_GRACE_S, GpuThread
 from runtime.ids import new_job_id
@@ -68,10 +69,11 @@ async def _run(gpu: GpuThread, data: Any, on_progress: ProgressSink) -> dict[str
     input_id = modal.current_input_id()
     dispatch = None if input_id is None else Dispatch(backend="modal", platform_job_id=_as_job_id(input_id))
     try:
+        data, tenant = build_seal(Settings.from_env(os.environ)).read(data)
         request, warnings = read_request(data)
     except InvalidRequest as error:
         return failed_result(_as_job_id(input_id) if input_id else new_job_id(time.time()), error).to_wire()
-    result = await gpu.run(request, on_progress, dispatch=dispatch)
+    result = await gpu.run(request, on_progress, dispatch=dispatch, tenant=tenant)
     if result.error is not None and result.error.code == HandedBack.code:
         raise HandedBack(result.error.message)
     return result.model_copy(update={"warnings": (*warnings, *result.warnings)}).to_wire()

@@ -10,6 +10,8 @@ import os
 from typing import Any
 
 from handlers.runpod_wire import RESULT_LIMIT_BYTES, hand_back_on_sigterm, progress_post, to_runpod
+from runtime.api.dispatch.build import build_seal
+from runtime.api.dispatch.seal import Seal
 from runtime.clock import Clock
 from runtime.errors import HandedBack, InvalidRequest
 from runtime.fitness import fit_worker
@@ -21,7 +23,7 @@ from runtime.results import failed_result
 from runtime.settings import Settings
 
 
-async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool) -> dict[str, Any]:
+async def handle(event: dict[str, Any], *, gpu: GpuThread, seal: Seal, refresh_worker: bool) -> dict[str, Any]:
     """Run one job, by RunPod's id where the client chose none; what fails is a result, a lost GPU a new worker.
 
     Raises CancelledError for a job that is cancelled, or handed back: RunPod shall hear nothing of it from here.
@@ -29,8 +31,9 @@ async def handle(event: dict[str, Any], *, gpu: GpuThread, refresh_worker: bool)
     is_local = event["id"] == "local_test"
     dispatch = None if is_local else Dispatch(backend="runpod", platform_job_id=event["id"])
     try:
-        request, warnings = read_request(event.get("input"), strict=False)
-        result = await gpu.run(request, progress_post(event), dispatch=dispatch)
+        data, tenant = seal.read(event.get("input"))
+        request, warnings = read_request(data, strict=False)
+        result = await gpu.run(request, progress_post(event), dispatch=dispatch, tenant=tenant)
         if result.error is not None and result.error.code == HandedBack.code:
             raise asyncio.CancelledError
         wire = result.model_copy(update={"warnings": (*warnings, *result.warnings)}).to_wire()
@@ -54,7 +57,7 @@ def main(*, clock: Clock | None = None) -> None:
         import runpod
 
         runpod.serverless.register_fitness_check(gpu.ready)
-        handler = functools.partial(handle, gpu=gpu, refresh_worker=settings.refresh_worker)
+        handler = functools.partial(handle, gpu=gpu, seal=build_seal(settings), refresh_worker=settings.refresh_worker)
         runpod.serverless.start({"handler": handler, "concurrency_modifier": hand_back_on_sigterm(gpu)})
 
 

@@ -102,6 +102,7 @@ class GpuThread:
         on_progress: ProgressSink = ignore_progress,
         *,
         dispatch: Dispatch | None = None,
+        tenant: str | None = None,
     ) -> JobResult:
         """Run the job and answer its result, after all the attempts that it has.
 
@@ -112,30 +113,36 @@ class GpuThread:
         """
         relay = ProgressRelay(on_progress, loop=asyncio.get_running_loop())
         while True:
-            result = await self._attempt(request, relay, dispatch)
+            result = await self._attempt(request, relay, dispatch, tenant)
             if result.retry_after_s is None or self._is_stopping:
                 return result
             looked_at_in_s = result.retry_after_s if result.status == "pending" else min(result.retry_after_s, LOOK_S)
             try:
                 await asyncio.sleep(looked_at_in_s)
             except asyncio.CancelledError:
-                await self._withdraw(request, dispatch)
+                await self._withdraw(request, dispatch, tenant)
                 raise
 
-    async def _withdraw(self, request: JobRequest | RequestReference, dispatch: Dispatch | None) -> None:
+    async def _withdraw(
+        self, request: JobRequest | RequestReference, dispatch: Dispatch | None, tenant: str | None
+    ) -> None:
         """Cancel a job that waits for its next attempt or runs elsewhere, unless it is this worker that is to stop."""
         if self._is_stopping:
             return
         flag = CancelFlag()
         flag.set()
-        job = self.submit(request, cancel=flag, dispatch=dispatch, requeue="here")
+        job = self.submit(request, cancel=flag, dispatch=dispatch, requeue="here", tenant=tenant)
         await self._until_left(asyncio.wrap_future(job))
 
     async def _attempt(
-        self, request: JobRequest | RequestReference, relay: ProgressSink, dispatch: Dispatch | None
+        self,
+        request: JobRequest | RequestReference,
+        relay: ProgressSink,
+        dispatch: Dispatch | None,
+        tenant: str | None,
     ) -> JobResult:
         flag = CancelFlag()
-        job = self.submit(request, cancel=flag, on_progress=relay, dispatch=dispatch, requeue="here")
+        job = self.submit(request, cancel=flag, on_progress=relay, dispatch=dispatch, requeue="here", tenant=tenant)
         outcome = asyncio.wrap_future(job)
         try:
             return await asyncio.shield(outcome)

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field
 
 
-def _names(value: object) -> object:
+def names(value: object) -> object:
+    """A text's parts, comma separated; anything else as it is."""
     return tuple(part for part in (p.strip() for p in value.split(",")) if part) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Names = Annotated[tuple[str, ...], BeforeValidator(names)]
 """Names, comma separated."""
 Gigabytes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

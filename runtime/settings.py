@@ -10,9 +10,9 @@ from typing import Any, Literal
 from pydantic import AliasChoices, SecretStr, ValidationError
 
 from runtime.bucket import Bucket, find_bucket
+from runtime.dispatch_settings import DispatchSettings
 from runtime.env_files import read_environment, replaced_in
 from runtime.errors import SettingsInvalid
-from runtime.http_settings import HttpSettings
 from runtime.setting import Gigabytes, Names
 from runtime.setting import setting as _from
 from runtime.webhooks.signature import Signer
@@ -23,7 +23,7 @@ _BUNDLE = Path(__file__).resolve().parents[1]
 _SHORTEST_SECRET = 32
 
 
-class Settings(HttpSettings):
+class Settings(DispatchSettings):
     """One worker's settings. With none set, everything is embedded: SQLite, a folder, the native engine."""
 
     tenant: str = _from(

@@ -21,6 +21,7 @@ from runtime.api.routes import (
     auth,
     batches,
     catalogue,
+    dispatch,
     executions,
     files,
     health,
@@ -33,7 +34,7 @@ from runtime.errors import Internal, InvalidRequest, ServerlessError
 
 _log = logging.getLogger(__name__)
 
-_ROUTES = (auth, batches, statistics, executions, templates, files, catalogue, health, measurements, runpod)
+_ROUTES = (auth, batches, statistics, executions, templates, files, catalogue, health, measurements, dispatch, runpod)
 """In the order in which they are tried: `/workflows/stats` is no job's id."""
 _MOST_PROBLEMS = 10
 _FORM_BYTES = 64 << 10  # what a multipart form has around its file

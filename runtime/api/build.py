@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.api.accounts import Accounts
 from runtime.api.batches import Batches
+from runtime.api.dispatch.build import LOCAL, build_remote, build_routes, build_seal, names_of
 from runtime.api.dispatch.local import LocalDispatcher
 from runtime.api.events import EventHub
 from runtime.api.executions import Executions
@@ -31,10 +32,11 @@ from runtime.fetch.access import WebAccess
 from runtime.fitness import ready_worker
 from runtime.gpu_allocator import choose_allocator
 from runtime.gpu_thread import GpuThread
+from runtime.jobs.store import JobStore
 from runtime.models.cache import identity_of
 from runtime.models.folders import KINDS, ModelFolders
 from runtime.settings import Settings
-from runtime.telemetry.metrics import JOBS_WAITING, Reading, Recorders
+from runtime.telemetry.metrics import JOBS_WAITING, Reading, Recorder, Recorders
 from runtime.telemetry.prometheus import PrometheusRecorder
 from runtime.telemetry.readings import readings_of
 from runtime.telemetry.traces import start_tracing
@@ -58,9 +60,10 @@ def build_documents(settings: Settings, clock: Clock) -> DocumentStore:
 
 
 def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
-    """The app with a worker in this process, which begins to load at once and ends with the app.
+    """The app, with a worker in this process where DISPATCH names `local`: it begins to load at once, and ends with it.
 
-    Raises SettingsInvalid where tokens must be asked for and nothing is there to sign them with.
+    Raises SettingsInvalid where tokens must be asked for and nothing is there to sign them with, and for a dispatcher
+    that lacks a setting.
     """
     from runtime.api.app import build_app
 
@@ -76,16 +79,16 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     events = EventHub(lambda key: jobs.get(*key), find_preview=partial(stored_preview, artifacts))
     prometheus = PrometheusRecorder() if settings.enable_metrics else None
     recorder = Recorders([prometheus] if prometheus else [])
-    here = WorkerHere(partial(ready_worker, settings, recorder=recorder))
-    choose_allocator(settings)
-    gpu = GpuThread(here.build, grace_s=settings.cancel_grace_s)
-    dispatcher = LocalDispatcher(gpu, jobs, documents, clock=clock, on_event=events.note)
-    if prometheus is not None:
-        prometheus.read(partial(_readings, here, dispatcher))
+    dispatchers = build_remote(settings)
+    local = _Local(settings, jobs, documents, clock, events, recorder) if LOCAL in names_of(settings) else None
+    if local is not None:
+        dispatchers[LOCAL] = local.dispatcher
+    if prometheus is not None and local is not None:
+        prometheus.read(local.readings)
     executions = Executions(
         jobs,
         artifacts,
-        dispatcher,
+        build_routes(settings, dispatchers),
         max_request_bytes=settings.max_request_size,
         web=WebAccess(allow_private=settings.allow_private_urls),
         signer=settings.webhook_signer,
@@ -119,9 +122,10 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         max_file_bytes=settings.max_file_size,
         files=FileResponder(artifacts, clock=clock) if isinstance(artifacts, FolderArtifactStore) else None,
         models=lambda: {kind: folders.names(kind) for kind in KINDS},
-        worker=here,
-        depth=lambda: dispatcher.depth,
-        free=gpu.free,
+        seal=build_seal(settings),
+        worker=local.worker if local else None,
+        depth=local.depth if local else None,
+        free=local.gpu.free if local else None,
         registration=settings.registration,
         title=settings.api_title,
         cors_origins=settings.cors_origins if settings.enable_cors else (),
@@ -132,32 +136,57 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         prometheus=prometheus,
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
     )
-    return build_app(parts, lifespan=_life(dispatcher, gpu, parts, settings.metrics_port))
+    return build_app(parts, lifespan=_life(local, parts, settings.metrics_port))
 
 
-def _life(dispatcher: LocalDispatcher, gpu: GpuThread, parts: ApiParts, metrics_port: int) -> Any:
+class _Local:
+    """The worker in this process, and the queue before it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        jobs: JobStore,
+        documents: DocumentStore,
+        clock: Clock,
+        events: EventHub,
+        recorder: Recorder,
+    ) -> None:
+        choose_allocator(settings)
+        self.worker = WorkerHere(partial(ready_worker, settings, recorder=recorder))
+        self.gpu = GpuThread(self.worker.build, grace_s=settings.cancel_grace_s)
+        self.dispatcher = LocalDispatcher(self.gpu, jobs, documents, clock=clock, on_event=events.note)
+
+    def depth(self) -> int:
+        return self.dispatcher.depth
+
+    def readings(self) -> Iterator[Reading]:
+        yield Reading(metric=JOBS_WAITING, value=self.dispatcher.depth)
+        if self.worker.is_built:
+            yield from readings_of(self.worker.worker)
+
+    def close(self) -> None:
+        self.dispatcher.close()
+        self.gpu.close()
+
+
+def _life(local: _Local | None, parts: ApiParts, metrics_port: int) -> Any:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        dispatcher.start()
+        if local is not None:
+            local.dispatcher.start()
         close_metrics = parts.prometheus.listen(metrics_port) if parts.prometheus and metrics_port else None
         try:
             yield
         finally:
             if close_metrics is not None:
                 close_metrics()
-            dispatcher.close()
-            gpu.close()
+            if local is not None:
+                local.close()
             parts.jobs.close()
             parts.artifacts.close()
             parts.documents.close()
 
     return life
-
-
-def _readings(here: WorkerHere, dispatcher: LocalDispatcher) -> Iterator[Reading]:
-    yield Reading(metric=JOBS_WAITING, value=dispatcher.depth)
-    if here.is_built:
-        yield from readings_of(here.worker)
 
 
 def _files_named(folders: ModelFolders, settings: Settings) -> Mapping[str, str]:

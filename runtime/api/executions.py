@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from runtime.api.dispatch.dispatcher import Dispatcher
+from runtime.api.dispatch.routes import chosen
 from runtime.api.errors import NotFound
 from runtime.api.quotas import Quotas
 from runtime.api.result_cache import ResultCache
@@ -74,18 +75,21 @@ class Executions:
         Raises JobIdTaken where that id names another request, InvalidRequest for what is no plain JSON or cannot be
         brought to a worker.
         """
-        self._dispatcher.check(request)
+        dispatcher = chosen(self._dispatcher, request)
+        dispatcher.check(request)
         job_id = request.job_id or new_job_id(self._clock.wall())
         with belonging_to(job_id=job_id, tenant=tenant, user_id=request.user_id), span("submit"):
-            return self._submit(tenant, job_id, request, batch_id)
+            return self._submit(tenant, job_id, request, batch_id, dispatcher)
 
-    def _submit(self, tenant: str, job_id: str, request: JobRequest, batch_id: str | None) -> Submitted:
+    def _submit(
+        self, tenant: str, job_id: str, request: JobRequest, batch_id: str | None, dispatcher: Dispatcher
+    ) -> Submitted:
         now = self._clock.wall()
         facts = facts_of(
             request,
             tenant=tenant,
             job_id=job_id,
-            dispatch=self._dispatcher.dispatch,
+            dispatch=dispatcher.dispatch,
             max_bytes=self._max_request_bytes,
             webhook=target_of(request, self._web, self._signer),
             batch_id=batch_id,
@@ -96,10 +100,10 @@ class Executions:
                 return Submitted(record=self._answered(facts, earlier), is_new=True)
             if batch_id is None:
                 self._quotas.admit(tenant, [job_id])
-        dispatch_by = now + self._dispatcher.within_s
+        dispatch_by = now + dispatcher.within_s
         record = self._jobs.create(facts, dispatch_by=dispatch_by, request=request.to_text())
         if record.status is Status.PENDING:
-            self._dispatcher.send(record.key, request)
+            dispatcher.send(record.key, request)
         is_new = record.revision == 1
         _log.info("job %s is %s", job_id, "queued" if is_new else record.status.value)
         if is_new:
@@ -126,6 +130,15 @@ class Executions:
             warnings=(*earlier.warnings, f"the outputs are those of job {earlier.job_id}, whose request was the same"),
         )
         return self._jobs.finish(claim, outcome)
+
+    def take(self, key: JobKey) -> JobRecord:
+        """Send a job on that a peer stored and named to us. Raises NotFound, StateUnavailable."""
+        record = self.find(*key)
+        text = self._jobs.request_of(*key) if record.status is Status.PENDING else None
+        if text is not None:
+            request, _ = JobRequest.parse(text)
+            chosen(self._dispatcher, request).send(key, request)
+        return record
 
     def find(self, tenant: str, job_id: str) -> JobRecord:
         """The job as it stands. Raises NotFound for one that is not the tenant's."""

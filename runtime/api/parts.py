@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime.api.accounts import Accounts
 from runtime.api.batches import Batches
+from runtime.api.dispatch.seal import Seal
 from runtime.api.events import EventHub
 from runtime.api.executions import Executions
 from runtime.api.keys import ApiKeys
@@ -42,6 +43,7 @@ class ApiParts:
     rates: RateLimits
     clock: Clock
     tenant: str
+    seal: Seal
     max_body_bytes: int
     max_file_bytes: int
     files: FileResponder | None = None
