@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import modal
@@ -25,13 +23,13 @@ class Worker:
 
     @modal.enter(snap=True)
     def prepare(self) -> None:
-        from handlers.modal_wire import prepared
+        from handlers.modal_halves import prepared
 
         self._snapshot = prepared()
 
     @modal.enter(snap=False)
     def attach(self) -> None:
-        from handlers.modal_wire import attached
+        from handlers.modal_halves import attached
 
         self._gpu = attached(self._snapshot)
 
@@ -74,7 +72,7 @@ if modal_parts.shares_stores(CONFIG):
 
     @app.function(**modal_parts.function_options(CONFIG), schedule=modal.Cron("* * * * *"))
     def sweep() -> dict[str, Any]:
-        from runtime.build import build_sweeper
-        from runtime.settings import Settings
+        """Set right what no worker is left to set right."""
+        from handlers.sweeper import handle
 
-        return asdict(build_sweeper(Settings.from_env(os.environ)).sweep())
+        return handle({}, None)

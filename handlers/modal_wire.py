@@ -1,9 +1,8 @@
-"""What goes between a worker and Modal: its two halves, requests, progress, and whose job a retried input is."""
+"""What goes between a worker and Modal: requests, progress, and whose job a retried input is."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import time
 from collections.abc import Iterator
@@ -11,33 +10,15 @@ from typing import Any
 
 import modal
 
-from infra.deploy.modal_parts import GPU_SNAPSHOT_VARIABLE
 from runtime.api.dispatch.build import build_seal
 from runtime.errors import HandedBack, InvalidRequest
-from runtime.gpu_thread import AFTER_GRACE_S, GpuThread
+from runtime.gpu_thread import GpuThread
 from runtime.ids import new_job_id
 from runtime.jobs.record import Dispatch
 from runtime.progress import Progress, ProgressSink, ignore_progress
 from runtime.reference import read_request
 from runtime.results import failed_result
 from runtime.settings import Settings
-from runtime.snapshot import Snapshot
-
-
-def prepared() -> Snapshot:
-    """Engines and models in RAM, and on the GPU where the snapshot that is taken of them holds its memory too."""
-    snapshot, settings = Snapshot(), Settings.from_env(os.environ)
-    snapshot.prepare(settings)
-    if GPU_SNAPSHOT_VARIABLE in os.environ:
-        snapshot.place(settings)
-    return snapshot
-
-
-def attached(snapshot: Snapshot) -> GpuThread:
-    """The worker of this container, by its own environment; it is built while the first request comes in."""
-    settings = Settings.from_env(os.environ)
-    build = functools.partial(snapshot.attach, settings, delivery="base64")
-    return GpuThread(build, grace_s=settings.cancel_grace_s + AFTER_GRACE_S)
 
 
 def answer(gpu: GpuThread, data: Any) -> dict[str, Any]:
