@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import sys
 import weakref
 from collections import UserDict
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from runtime.gpu_thread import GpuThread
 from runtime.progress import Progress, ProgressSink
 
 RESULT_LIMIT_BYTES = 20_000_000  # RunPod refuses a larger result with 400 Bad Request, and its library then loses it
+SYNC = {"sync_models": True}
+"""The input of a job that is no workflow."""
 
 
 def to_runpod(wire: dict[str, Any], *, refresh_worker: bool = False) -> dict[str, Any]:
@@ -31,6 +35,13 @@ def to_runpod(wire: dict[str, Any], *, refresh_worker: bool = False) -> dict[str
     refreshes = refresh_worker or (detail is not None and detail["code"] == DeviceLost.code)
     told = {"error": f"{detail['code']}: {detail['message']}", "error_detail": detail} if detail else {}
     return wire | told | ({"refresh_worker": True} if refreshes else {})
+
+
+async def sync_models() -> dict[str, Any]:
+    """Bring the manifest's models onto this worker's volume, in a process of its own: what a deployment asks for."""
+    command = (sys.executable, "-c", "import sys; from runtime.commands.models import main; sys.exit(main(['sync']))")
+    status = await (await asyncio.create_subprocess_exec(*command)).wait()
+    return {"error": f"sync_failed: `models sync` ended with {status}"} if status else {"status": "completed"}
 
 
 def progress_post(event: dict[str, Any]) -> ProgressSink:

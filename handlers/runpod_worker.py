@@ -9,7 +9,14 @@ import importlib
 import os
 from typing import Any
 
-from handlers.runpod_wire import RESULT_LIMIT_BYTES, hand_back_on_sigterm, progress_post, to_runpod
+from handlers.runpod_wire import (
+    RESULT_LIMIT_BYTES,
+    SYNC,
+    hand_back_on_sigterm,
+    progress_post,
+    sync_models,
+    to_runpod,
+)
 from runtime.api.dispatch.build import build_seal
 from runtime.api.dispatch.seal import Seal
 from runtime.clock import Clock
@@ -30,6 +37,8 @@ async def handle(event: dict[str, Any], *, gpu: GpuThread, seal: Seal, refresh_w
     """
     is_local = event["id"] == "local_test"
     dispatch = None if is_local else Dispatch(backend="runpod", platform_job_id=event["id"])
+    if event.get("input") == SYNC:
+        return await sync_models()
     try:
         data, tenant = seal.read(event.get("input"))
         request, warnings = read_request(data, strict=False)

@@ -16,7 +16,8 @@ Platform = Literal["runpod", "modal", "ec2", "cloudrun", "kubernetes"]
 class Gpu:
     """One GPU: its memory, and its name on each platform; None where the platform does not rent it alone.
 
-    `ec2` is the instance type with one of it, `kubernetes` the label nvidia.com/gpu.product of its nodes.
+    `runpod` is the pool that it is in, with others like it, `ec2` the instance type with one of it, `kubernetes` the
+    label nvidia.com/gpu.product of its nodes.
     """
 
     memory_gb: int
@@ -30,24 +31,22 @@ class Gpu:
 GPUS: dict[GpuName, Gpu] = {
     "t4": Gpu(memory_gb=16, modal="T4", ec2="g4dn.xlarge", kubernetes="Tesla-T4"),
     "l4": Gpu(
-        memory_gb=24, runpod="NVIDIA L4", modal="L4", ec2="g6.xlarge", cloudrun="nvidia-l4", kubernetes="NVIDIA-L4"
+        memory_gb=24, runpod="AMPERE_24", modal="L4", ec2="g6.xlarge", cloudrun="nvidia-l4", kubernetes="NVIDIA-L4"
     ),
     "a10g": Gpu(memory_gb=24, modal="A10", ec2="g5.xlarge", kubernetes="NVIDIA-A10G"),
-    "rtx-4090": Gpu(memory_gb=24, runpod="NVIDIA GeForce RTX 4090", kubernetes="NVIDIA-GeForce-RTX-4090"),
-    "l40s": Gpu(memory_gb=48, runpod="NVIDIA L40S", modal="L40S", ec2="g6e.xlarge", kubernetes="NVIDIA-L40S"),
+    "rtx-4090": Gpu(memory_gb=24, runpod="ADA_24", kubernetes="NVIDIA-GeForce-RTX-4090"),
+    "l40s": Gpu(memory_gb=48, runpod="ADA_48_PRO", modal="L40S", ec2="g6e.xlarge", kubernetes="NVIDIA-L40S"),
     "a100-40gb": Gpu(memory_gb=40, modal="A100-40GB", kubernetes="NVIDIA-A100-SXM4-40GB"),
-    "a100-80gb": Gpu(
-        memory_gb=80, runpod="NVIDIA A100-SXM4-80GB", modal="A100-80GB", kubernetes="NVIDIA-A100-SXM4-80GB"
-    ),
+    "a100-80gb": Gpu(memory_gb=80, runpod="AMPERE_80", modal="A100-80GB", kubernetes="NVIDIA-A100-SXM4-80GB"),
     "h100": Gpu(
         memory_gb=80,
-        runpod="NVIDIA H100 80GB HBM3",
+        runpod="ADA_80_PRO",
         modal="H100",
         ec2="p5.4xlarge",
         kubernetes="NVIDIA-H100-80GB-HBM3",
     ),
-    "h200": Gpu(memory_gb=141, runpod="NVIDIA H200", modal="H200", kubernetes="NVIDIA-H200"),
-    "b200": Gpu(memory_gb=180, runpod="NVIDIA B200", modal="B200", kubernetes="NVIDIA-B200"),
+    "h200": Gpu(memory_gb=141, runpod="HOPPER_141", modal="H200", kubernetes="NVIDIA-H200"),
+    "b200": Gpu(memory_gb=180, runpod="BLACKWELL_180", modal="B200", kubernetes="NVIDIA-B200"),
 }
 
 

@@ -14,6 +14,7 @@ TARGETS: Mapping[str, tuple[str, str]] = {
     "ecs": ("infra.deploy.ecs_target:EcsTarget", "workers on ECS with GPU instances, scaled by the queues' depth"),
     "cloudrun": ("infra.deploy.cloudrun_target:CloudRunTarget", "the API with a GPU on Google's Cloud Run"),
     "compose": ("infra.deploy.compose_target:ComposeTarget", "nginx, workers and sweeper on one machine with Docker"),
+    "runpod": ("infra.deploy.runpod_target:RunpodTarget", "a volume, and an endpoint with its workers, on RunPod"),
     "modal": ("infra.deploy.modal_target:ModalTarget", "workers, API and sweeper on Modal"),
 }
 """Where each one's class is, which takes the configuration, and what the command's help says of it."""

@@ -9,7 +9,7 @@ import pytest
 from boto3.session import Session
 from moto import mock_aws
 
-sys.path.insert(0, str(Path(__file__).parent))  # for fake_tool, which is no test
+sys.path.insert(0, str(Path(__file__).parent))  # for fake_tool and runpod_platform, which are no tests
 
 from fake_tool import FakeTool, make_fake_tool
 
