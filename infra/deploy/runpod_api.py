@@ -25,7 +25,7 @@ _QUIET_S = 5.0
 
 
 class RunpodApi:
-    """Calls by RUNPOD_API_KEY; `pause` waits so many seconds. Each may raise DeployError, which says what to do next."""
+    """Calls by RUNPOD_API_KEY; `pause` waits so many seconds. Each may raise DeployError, saying what to do next."""
 
     def __init__(self, *, url: str = URL, pause: Callable[[float], None] = time.sleep) -> None:
         self._url = url
