@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.deploy.config import DeployConfig
 from infra.deploy.errors import DeployError
+from infra.deploy.sweeper_code import pack
 from infra.deploy.template import TEMPLATE, Change, changes, parse_template
 
 if TYPE_CHECKING:
@@ -65,7 +66,16 @@ class AwsStack:
             "AlarmEmail": aws.alarm_email,
             "WorkerUser": str(aws.worker_user).lower(),
             "QueueAgeAlarmS": str(aws.queue_age_alarm_s),
+            "WebhookSecret": self._config.secrets.get("WEBHOOK_SECRET", ""),
+            **self._sweeper_parameters,
         }
+
+    @property
+    def _sweeper_parameters(self) -> dict[str, str]:
+        if not self._config.aws.sweeper:
+            return {"SweeperKey": ""}
+        code = pack()
+        return {"SweeperKey": code.key, "SweeperRuntime": code.runtime, "SweeperArchitecture": code.architecture}
 
     def deployed(self) -> Deployed | None:
         """The stack as it stands; None where there is none."""
@@ -101,23 +111,38 @@ class AwsStack:
         if deployed and deployed.status == "ROLLBACK_COMPLETE":  # its first making failed: AWS lets it only be deleted
             self.take_down()
             deployed = None
-        call: dict[str, Any] = {
-            "StackName": self.name,
-            "TemplateBody": self.body(),
-            "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()],
-            "Capabilities": ["CAPABILITY_NAMED_IAM"],
-            "Tags": [{"Key": "comfyui-serverless", "Value": self.name}],
-        }
         with explained():
-            if deployed is None:
-                self._cloudformation.create_stack(**call)
+            if deployed is None:  # without the sweeper first, whose code will lie in the bucket
+                first = {name: value for name, value in self.parameters.items() if name != "SweeperKey"}
+                self._cloudformation.create_stack(**self._call(first))
                 self._until("stack_create_complete")
-            elif any(change.action != "keep" for change in self.plan(deployed)) and self._update(call):
-                self._until("stack_update_complete")
+                deployed = self._standing()
+            if any(change.action != "keep" for change in self.plan(deployed)):
+                self._upload(deployed)
+                if self._update(self._call(self.parameters)):
+                    self._until("stack_update_complete")
+        return self._standing()
+
+    def _standing(self) -> Deployed:
         made = self.deployed()
         if made is None:
             raise DeployError(f"stack {self.name} is not there after it was made: look at CloudFormation's console")
         return made
+
+    def _call(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "StackName": self.name,
+            "TemplateBody": self.body(),
+            "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            "Tags": [{"Key": "comfyui-serverless", "Value": self.name}],
+        }
+
+    def _upload(self, deployed: Deployed) -> None:
+        """Bring the sweeper's code to where the stack takes it from."""
+        if self.parameters.get("SweeperKey"):
+            code = pack()
+            self._session.client("s3").put_object(Bucket=deployed.outputs["Bucket"], Key=code.key, Body=code.data)
 
     def variables(self, deployed: Deployed) -> dict[str, str]:
         """The variables that a worker of this deployment needs."""

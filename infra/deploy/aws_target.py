@@ -29,9 +29,9 @@ class AwsTarget:
             ),
         )
         if deployed is None:
-            calls: tuple[str, ...] = ("cloudformation:CreateStack",)
+            calls: tuple[str, ...] = ("cloudformation:CreateStack", "s3:PutObject", "cloudformation:UpdateStack")
         else:
-            calls = ("cloudformation:UpdateStack",) if plan.changed else ()
+            calls = ("s3:PutObject", "cloudformation:UpdateStack") if plan.changed else ()
         return Plan(title=plan.title, steps=plan.steps, calls=calls)
 
     def apply(self, say: Say) -> None:

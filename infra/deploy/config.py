@@ -68,6 +68,7 @@ class AwsConfig(Part):
     allowed_origins: tuple[str, ...] = Field(default=("*",), description="web pages that may upload by presigned forms")
     alarm_email: str = Field(default="", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="who is told of alarms")
     worker_user: bool = Field(default=False, description="a user for workers outside AWS")
+    sweeper: bool = Field(default=True, description="run the sweeper every minute, as a Lambda function")
     queue_age_alarm_s: int = Field(default=900, ge=60, description="seconds in a queue from which on an alarm is given")
 
 

@@ -118,12 +118,12 @@ def test_environments_are_apart(session: Session) -> None:
     assert set(production.outputs.values()).isdisjoint(staging.outputs.values())
 
 
-def worker_session(session: Session, deployed: Deployed) -> Session:
-    """A session as a user with the worker's policy."""
+def session_with(session: Session, policy_arn: str) -> Session:
+    """A session as a user with this policy alone."""
     iam = session.client("iam")
-    iam.create_user(UserName="worker")
-    iam.attach_user_policy(UserName="worker", PolicyArn=deployed.outputs["WorkerPolicy"])
-    key = iam.create_access_key(UserName="worker")["AccessKey"]
+    iam.create_user(UserName="somebody")
+    iam.attach_user_policy(UserName="somebody", PolicyArn=policy_arn)
+    key = iam.create_access_key(UserName="somebody")["AccessKey"]
     return Session(
         aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"], region_name=REGION
     )
@@ -139,7 +139,7 @@ def refused(call: Callable[..., object], **arguments: object) -> bool:
 
 def test_a_worker_may_do_its_work_and_nothing_else(session: Session) -> None:
     deployed = made(session)
-    worker = worker_session(session, deployed)
+    worker = session_with(session, deployed.outputs["WorkerPolicy"])
     table, bucket = deployed.outputs["Table"], deployed.outputs["Bucket"]
     s3, dynamodb, sqs = worker.client("s3"), worker.client("dynamodb"), worker.client("sqs")
     queue = deployed.outputs["NormalQueue"]
@@ -153,6 +153,38 @@ def test_a_worker_may_do_its_work_and_nothing_else(session: Session) -> None:
         assert refused(dynamodb.delete_table, TableName=table)
         assert refused(sqs.purge_queue, QueueUrl=queue)
         assert refused(worker.client("iam").list_users)
+
+    check()
+
+
+def test_an_api_may_send_jobs_and_take_none(session: Session) -> None:
+    deployed = made(session)
+    api = session_with(session, deployed.outputs["ApiPolicy"])
+    queue, bucket = deployed.outputs["NormalQueue"], deployed.outputs["Bucket"]
+
+    @set_initial_no_auth_action_count(0)
+    def check() -> None:
+        assert not refused(api.client("sqs").send_message, QueueUrl=queue, MessageBody="{}")
+        assert not refused(api.client("s3").put_object, Bucket=bucket, Key="inputs/t/a.png", Body=b"a")
+        assert refused(api.client("sqs").receive_message, QueueUrl=queue)
+        assert refused(api.client("dynamodb").delete_table, TableName=deployed.outputs["Documents"])
+        assert refused(api.client("iam").list_users)
+
+    check()
+
+
+def test_a_pipeline_may_bring_code_and_see_a_job_and_write_no_state(session: Session) -> None:
+    deployed = made(session)
+    ci = session_with(session, deployed.outputs["CiPolicy"])
+    bucket, key = deployed.outputs["Bucket"], {"pk": {"S": "a"}}
+
+    @set_initial_no_auth_action_count(0)
+    def check() -> None:
+        assert not refused(ci.client("s3").put_object, Bucket=bucket, Key="code/a.zip", Body=b"a")
+        assert not refused(ci.client("sqs").send_message, QueueUrl=deployed.outputs["NormalQueue"], MessageBody="{}")
+        assert refused(ci.client("dynamodb").put_item, TableName=deployed.outputs["Table"], Item=key)
+        assert refused(ci.client("s3").put_object, Bucket=bucket, Key="outputs/a.png", Body=b"a")
+        assert refused(ci.client("iam").list_users)
 
     check()
 
