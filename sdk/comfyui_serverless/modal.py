@@ -82,7 +82,9 @@ class ModalBackend:
         return None
         yield  # a flow all the same
 
-    def list(self, *, user_id: str | None, limit: int, cursor: str | None) -> Flow[Mapping[str, Any]]:
+    def list(
+        self, *, user_id: str | None, limit: int, cursor: str | None, status: str | None
+    ) -> Flow[Mapping[str, Any]]:
         raise ClientError("Modal lists no jobs: keep the ids, or list them through the app's HTTP API")
         yield  # a flow all the same
 
