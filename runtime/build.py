@@ -123,11 +123,11 @@ def build_sweeper(settings: Settings, *, clock: Clock | None = None) -> Sweeper:
 
 def _dispatchers(settings: Settings) -> Mapping[str, Dispatcher]:
     """By backend, those that a sweeper can send a job with: the local one is the API process's own."""
-    if settings.sqs_queue_url is None:
-        return {}
+    from runtime.api.dispatch.build import build_remote
     from runtime.queue.dispatcher import SqsDispatcher
 
-    return {"sqs": SqsDispatcher(build_queues(settings))}
+    queues = {"sqs": SqsDispatcher(build_queues(settings))} if settings.sqs_queue_url else {}
+    return {**queues, **build_remote(settings)}
 
 
 def build_queues(settings: Settings) -> SqsQueues:
