@@ -33,9 +33,7 @@ class Sink:
         return "file.latent"
 
 
-pytest.mark.parametrize("case", read_cases(), ids=lambda case: case.name)
-
-
+@pytest.mark.parametrize("case", read_cases(), ids=lambda case: case.name)
 def test_a_graph_gives_what_comfyui_gives(case: Case, engine: ComfyEngine, own_class: Callable[[str], Any]) -> None:
     kept = own_class("TestCapture").kept
     kept.clear()
