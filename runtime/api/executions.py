@@ -97,7 +97,7 @@ class Executions:
         if (self._cache.is_on or self._quotas.is_on) and self._jobs.get(tenant, job_id) is None:
             earlier = self._cache.find(tenant, job_id, request)
             if earlier is not None:
-                return Submitted(record=self._answered(facts, earlier), is_new=True)
+                return Submitted(record=self._answered(facts, request, earlier), is_new=True)
             if batch_id is None:
                 self._quotas.admit(tenant, [job_id])
         dispatch_by = now + dispatcher.within_s
@@ -115,9 +115,9 @@ class Executions:
         if self._quotas.is_on:
             self._quotas.admit(tenant, [job_id for job_id in job_ids if self.look(tenant, job_id) is None])
 
-    def _answered(self, facts: JobFacts, earlier: JobRecord) -> JobRecord:
+    def _answered(self, facts: JobFacts, request: JobRequest, earlier: JobRecord) -> JobRecord:
         """The job, completed at once with what an earlier one made for the same request."""
-        claim = self._jobs.claim(facts, worker_id="result-cache")
+        claim = self._jobs.claim(facts, worker_id="result-cache", request=request.to_text())
         if isinstance(claim, JobRecord):
             return claim
         outcome = Outcome(

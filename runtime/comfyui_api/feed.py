@@ -107,7 +107,7 @@ class Feed:
             if event.name == "status":
                 record = await asyncio.to_thread(self._record, key, record)
                 if record.status.is_terminal:
-                    break
+                    continue  # and the events end by themselves
                 self._tell(key.tenant, prompt.client_id, narration.begins(record))
                 if record.progress is not None:
                     self._tell(key.tenant, prompt.client_id, narration.progresses(record.progress.to_wire()))

@@ -162,3 +162,14 @@ def test_a_failed_node_is_in_the_history(comfy: Any) -> None:
 def test_what_is_no_order_is_refused(comfy: Any, path: str, body: Any) -> None:
     answer = comfy.ask(path, body)
     assert answer is None if path == "/interrupt" and body != "x" else answer[0] == 400
+
+
+def test_a_prompt_that_is_answered_by_an_earlier_one_is_remembered_whole(
+    open_server: Callable[..., str], connect: Any, prompt: Make
+) -> None:
+    with connect(open_server(RESULT_CACHE_TTL_S="600")) as comfy:
+        ids = [comfy.run(prompt(21))[0] for _ in range(2)]
+        first, second = (comfy.ask(f"/history/{id}")[id] for id in ids)
+        assert second["prompt"][2:] == first["prompt"][2:]
+        pictures = [comfy.view(entry["outputs"]["2"]["images"][0]) for entry in (first, second)]
+    assert pictures[0] == pictures[1]
