@@ -34,6 +34,10 @@ class RequestReference(BaseModel):
     job_id: JobId | None = None
     comfy_org_api_key: SecretStr | None = None
 
+    @property
+    def is_job_id_alone(self) -> bool:
+        return self.request_url is None and self.request_key is None
+
 
 def read_request(data: object, *, strict: bool = True) -> tuple[JobRequest | RequestReference, list[str]]:
     """A request or a reference to one, and the warnings about it. Raises InvalidRequest as `JobRequest.parse` does."""

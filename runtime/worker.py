@@ -15,9 +15,9 @@ from runtime.artifacts.kept import KeptOutputs
 from runtime.artifacts.store import ArtifactStore
 from runtime.cancellation import CancelFlag
 from runtime.clock import Clock
-from runtime.course import Course
+from runtime.course import TAKEN_OVER_S, Course
 from runtime.engines.choice import Engines
-from runtime.errors import Internal, ServerlessError
+from runtime.errors import Internal, InvalidRequest, ServerlessError
 from runtime.fetch.access import S3Access, WebAccess
 from runtime.graph.check import CheckReport
 from runtime.heartbeat import Heartbeat
@@ -32,9 +32,9 @@ from runtime.models.fetcher import ModelFetcher
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.reference import RequestReference, fetch_request
 from runtime.rehearsal import estimated, laid_over, rehearse
-from runtime.request import JobRequest
+from runtime.request import JobRequest, OutputOptions
 from runtime.result import JobResult
-from runtime.results import failed_result
+from runtime.results import failed_result, recorded_result
 from runtime.retries import Requeue
 from runtime.spool import Spool
 from runtime.telemetry.context import belonging_to
@@ -135,7 +135,13 @@ class Worker:
         self.running += 1
         try:
             if isinstance(request, RequestReference):
-                request = fetch_request(request, self._parts, tenant, flag)
+                reference = request
+                try:
+                    request = fetch_request(reference, self._parts, tenant, flag)
+                except InvalidRequest:
+                    if (standing := self._standing(reference, tenant, requeue)) is None:
+                        raise
+                    return standing
                 job_id = request.job_id or job_id
             facts = facts_of(
                 request,
@@ -153,6 +159,19 @@ class Worker:
             return failed_result(job_id, Internal(f"{type(exc).__name__}: {exc}"))
         finally:
             self.running -= 1
+
+    def _standing(self, reference: RequestReference, tenant: str, requeue: Requeue) -> JobResult | None:
+        """How a job stands or ended that is named by its id alone, and whose request is not stored; else None."""
+        parts = self._parts
+        record = parts.jobs.get(tenant, reference.job_id or "") if reference.is_job_id_alone else None
+        if record is None:
+            return None
+        result = recorded_result(
+            record, parts.artifacts, OutputOptions(), parts.delivery, limit_bytes=parts.result_limit_bytes
+        )
+        if result.has_ended or requeue != "anywhere":
+            return result
+        return result.model_copy(update={"retry_after_s": TAKEN_OVER_S})
 
     def object_info(self) -> Mapping[str, Any]:
         """The node types that graphs may be made of, in ComfyUI's object_info form. From any thread."""

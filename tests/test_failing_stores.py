@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from runtime.build import build, build_artifacts
 from runtime.cancellation import CancelFlag
 from runtime.errors import StateUnavailable, StorageUnavailable
+from runtime.jobs.record import JobFacts
+from runtime.jobs.sqlite import SqliteJobStore
 from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.settings import Settings
@@ -183,6 +186,49 @@ def test_a_full_disk_is_storage_unavailable(worker: Worker, monkeypatch: pytest.
     assert error is not None
     assert (error.code, "No space left on device" in error.message) == ("storage_unavailable", True)
     assert run(worker).status == "completed"
+
+
+def fill_disk(jobs: object) -> None:
+    """SQLite's own word for no room: the job store's file may not grow by a page any more, and is full of jobs."""
+    assert isinstance(jobs, SqliteJobStore)
+    with jobs._file.connection() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    facts = JobFacts(tenant="t", job_id="", request_sha256="a" * 64, workflow_sha256="b" * 64)
+    with pytest.raises(StateUnavailable, match="full"):
+        deque(jobs.create(replace(facts, job_id=str(number)), dispatch_by=2e9) for number in range(1_000))
+
+
+def free_disk(jobs: object) -> None:
+    assert isinstance(jobs, SqliteJobStore)
+    with jobs._file.connection() as connection:
+        connection.execute("PRAGMA max_page_count = 1073741823")
+
+
+def test_a_job_does_not_begin_where_the_disk_of_its_job_store_is_full(worker: Worker) -> None:
+    fill_disk(worker._parts.jobs)
+    error = run(worker, job_id="x" * 64, user_id="u" * 128).error
+    assert error is not None
+    assert (error.code, error.retryable, "full" in error.message) == ("state_unavailable", True, True)
+    free_disk(worker._parts.jobs)
+    assert run(worker, job_id="x" * 64, user_id="u" * 128).status == "completed"
+
+
+def test_a_result_outlives_a_disk_that_is_full_when_its_job_ends(worker: Worker) -> None:
+    whole = worker._parts
+    filling: Any = Failing(whole.jobs, "finish", lambda: fill_disk(whole.jobs))
+    worker._parts = replace(whole, jobs=filling)
+    result = run(worker, job_id="a")
+    worker._parts = whole
+    assert result.status == "completed"
+    [warning] = result.warnings
+    assert "could not be written yet" in warning
+    assert "full" in warning
+    free_disk(worker._parts.jobs)
+    assert run(worker, job_id="b").status == "completed"
+    record = whole.jobs.get("default", "a")
+    assert record is not None
+    assert (record.status.value, len(record.outputs)) == ("completed", 2)
 
 
 def test_outputs_are_links_where_their_bytes_would_not_fit(worker: Worker) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from runtime.build import build
+from runtime.course import TAKEN_OVER_S
 from runtime.errors import InvalidRequest
+from runtime.jobs.record import JobFacts
 from runtime.reference import RequestReference, read_request
 from runtime.request import JobRequest
 from runtime.result import JobResult
@@ -93,6 +95,29 @@ def test_an_address_that_does_not_answer_is_told_without_its_query(run: Callable
         True,
         False,
     )
+
+
+def test_the_id_alone_of_a_job_whose_request_was_not_stored_answers_its_result(
+    worker: Worker, run: Callable[..., JobResult]
+) -> None:
+    request, _ = JobRequest.parse({"workflow": GRAPH, "job_id": "a"})
+    ended = worker.run(request)
+    again = run(job_id="a")
+    assert (again.status, [output.key for output in again.outputs]) == (
+        "completed",
+        [output.key for output in ended.outputs],
+    )
+    assert again.outputs[0].url is not None
+
+
+@pytest.mark.parametrize(("requeue", "retry_after_s"), [("never", None), ("anywhere", TAKEN_OVER_S)])
+def test_the_id_alone_of_a_job_that_runs_elsewhere_answers_its_state(
+    worker: Worker, requeue: Any, retry_after_s: float | None
+) -> None:
+    facts = JobFacts(tenant="default", job_id="a", request_sha256="a" * 64, workflow_sha256="b" * 64)
+    worker._parts.jobs.claim(facts, worker_id="another")
+    result = worker.run(RequestReference(job_id="a"), requeue=requeue)
+    assert (result.status, result.has_ended, result.retry_after_s) == ("running", False, retry_after_s)
 
 
 @pytest.mark.parametrize(

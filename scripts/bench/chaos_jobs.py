@@ -14,14 +14,17 @@ from runtime.jobs.record import JobRecord, Status
 
 TENANT = "default"
 ATTEMPTS = 10
-_KINDS = (*("picture", "slow picture") * 3, "picture", "rejected", "late", "cancelled")
+KINDS = ("poison", "slow picture", "picture", "rejected", "late", "cancelled", *("slow picture", "picture") * 2)
 _ENDS = {
     "slow picture": Status.COMPLETED,
     "picture": Status.COMPLETED,
     "rejected": Status.FAILED,
     "late": Status.TIMED_OUT,
     "cancelled": Status.CANCELLED,
+    "poison": Status.FAILED,
 }
+_TELLING = frozenset({"webhooks_due", "webhook_error", "due_at", "revision"})
+"""What may change of a job that has ended: whether its webhook was heard."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +47,19 @@ class Planned:
         return _ENDS[self.kind]
 
 
-def plan(count: int, *, seed: int, log: str) -> Sequence[Planned]:
-    """`count` jobs, half of them on each platform; slow ones write their steps to `log`."""
+def plan(count: int, *, seed: int, log: str, webhook: str, poison_attempts: int) -> Sequence[Planned]:
+    """`count` jobs, half of them on each platform; slow ones write their steps to `log`, each tells `webhook`.
+
+    One in fifty is a poison: whatever worker has it is killed, `poison_attempts` times.
+    """
     draw = random.Random(seed)
-    return [_planned(number, draw, log) for number in range(count)]
+    return [_planned(number, draw, log, webhook, poison_attempts) for number in range(count)]
 
 
-def _planned(number: int, draw: random.Random, log: str) -> Planned:
-    kind = _KINDS[number // 2 % len(_KINDS)]
+def _planned(number: int, draw: random.Random, log: str, webhook: str, poison_attempts: int) -> Planned:
+    kind = KINDS[number // 2 % len(KINDS)]
+    if kind == "poison" and number // (2 * len(KINDS)) % 5:
+        kind = "picture"
     colour = 0 if kind == "slow picture" else draw.randrange(1 << 24)
     while_ = draw.choice((Status.PENDING, Status.RUNNING)) if kind == "cancelled" else None
     job_id = f"job-{number:04}"
@@ -66,7 +74,8 @@ def _planned(number: int, draw: random.Random, log: str) -> Planned:
             "workflow": _workflow(kind, colour, log),
             "job_id": job_id,
             "priority": draw.choice(("high", "normal", "low")),
-            "max_attempts": ATTEMPTS,
+            "max_attempts": poison_attempts if kind == "poison" else ATTEMPTS,
+            "webhook": {"url": webhook},
             **({"timeout_s": 0.5} if kind == "late" else {}),
         },
     )
@@ -79,8 +88,15 @@ def _workflow(kind: str, colour: int, log: str) -> dict[str, Any]:
     if kind in ("slow picture", "late", "cancelled"):
         steps = 20 if kind == "slow picture" else 900
         picture = {"class_type": "TimedSteps", "inputs": {"steps": steps, "step_s": 0.05, "log": log}}
+    if kind == "poison":
+        picture = {"class_type": "Kills", "inputs": {}}
     save = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "chaos"}}
     return {"1": picture, "2": save}
+
+
+def has_changed(first: JobRecord, now: JobRecord) -> bool:
+    """Whether a job that has ended is another than it was, but for what was told of it."""
+    return any(value != getattr(first, name) for name, value in vars(now).items() if name not in _TELLING)
 
 
 def faults_of(job: Planned, record: JobRecord | None, artifacts: ArtifactStore) -> Iterator[str]:
@@ -92,6 +108,8 @@ def faults_of(job: Planned, record: JobRecord | None, artifacts: ArtifactStore) 
         yield f"{record.status.value} and not {job.end.value}: {record.error.message if record.error else ''}"
     if record.attempt + record.handbacks != record.fencing_token:
         yield f"{record.attempt} attempts and {record.handbacks} hand-backs, but {record.fencing_token} claims"
+    if job.kind == "poison" and record.attempt != record.max_attempts:
+        yield f"failed after {record.attempt} of {record.max_attempts} attempts"
     if (job.end is Status.COMPLETED) != (len(record.outputs) == 1):
         yield f"{len(record.outputs)} outputs"
     for output in record.outputs:

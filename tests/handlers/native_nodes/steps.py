@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -89,4 +91,20 @@ class Deaf:
         return (torch.zeros(1, 16, 16, 3),)
 
 
-NODE_CLASS_MAPPINGS = {"Deaf": Deaf, "TimedSteps": TimedSteps, "Breaks": Breaks, "Noise": Noise}
+class Kills:
+    """Ends the process at once, as running out of memory does."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "kill"
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {}}
+
+    def kill(self) -> tuple[torch.Tensor]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return (torch.zeros(1, 16, 16, 3),)
+
+
+NODE_CLASS_MAPPINGS = {"Deaf": Deaf, "Kills": Kills, "TimedSteps": TimedSteps, "Breaks": Breaks, "Noise": Noise}

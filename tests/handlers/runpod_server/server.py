@@ -72,6 +72,10 @@ class RunPodServer:
         """A copy of the job as it stands."""
         return self._read(lambda endpoint: endpoint.jobs[job_id])
 
+    def jobs(self) -> list[Job]:
+        """Copies of all jobs."""
+        return self._read(lambda endpoint: list(endpoint.jobs.values()))
+
     def pings(self) -> list[Ping]:
         return self._read(lambda endpoint: endpoint.pings)
 
