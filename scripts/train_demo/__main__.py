@@ -39,10 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--language-steps", type=int, default=700)
-    parser.add_argument("--autoencoder-steps", type=int, default=3000)
-    parser.add_argument("--decoder-steps", type=int, default=800)
-    parser.add_argument("--denoiser-steps", type=int, default=8000)
-    parser.add_argument("--examples", type=int, default=6000, help="pictures that the UNet learns from")
+    parser.add_argument("--autoencoder-steps", type=int, default=1300)
+    parser.add_argument("--decoder-steps", type=int, default=8500)
+    parser.add_argument("--denoiser-steps", type=int, default=5200)
+    parser.add_argument("--examples", type=int, default=8000, help="pictures that the UNet learns from")
     return parser
 
 
