@@ -20,7 +20,7 @@ NAMED = 8
 INTRODUCTION = """# Parity with ComfyUI
 
 Each case below is a workflow that ComfyUI itself ran, and whose values are held against what the native engine
-computes, within the bounds in [tests/parity](../tests/parity/README.md). A row without a case fails the tests.
+computes, within the bounds in `tests/parity`. A row without a case fails the tests.
 This page is written by `python -m scripts.parity.report` from `tests/parity/cases.json` and the native engine's
 own lists."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from runtime.errors import InputRejected
 from runtime.fetch.sink import ByteBudget, Sink
 from runtime.fetch.uploads import UploadAccess, upload_key
 
-FILE_ID = "a" * 64 + ".png"
+FILE_ID = hashlib.sha256(b"picture").hexdigest() + ".png"
 
 
 @pytest.fixture

@@ -30,11 +30,11 @@ def imported(monkeypatch: pytest.MonkeyPatch, config: DeployConfig) -> ModuleTyp
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, mini_models: Path) -> Iterator[ModuleType]:
-    """The app of a deployment whose models are the mini ones."""
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """The app of a deployment whose model is the one that ships with the repository."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_BASE_PATH", str(tmp_path_factory.mktemp("data")))
-        patch.setenv("MODELS_PATH", str(mini_models))
+        patch.setenv("MODELS_PATH", str(ROOT / "models"))
         patch.setenv("DEVICE", "cpu")
         patch.setenv("MODEL_FETCH", "false")
         yield imported(patch, DeployConfig(modal=ModalConfig(comfyui=False)))
@@ -57,7 +57,7 @@ def graph() -> dict[str, Any]:
 def test_a_job_runs_end_to_end_after_both_phases_of_a_snapshot(worker: Any) -> None:
     result = worker.run.local({"workflow": graph(), "job_id": "first"})
     assert (result["status"], result["job_id"], result["engine"]) == ("completed", "first", "native")
-    assert [output["filename"] for output in result["outputs"]] == ["ComfyUI_00001_.png"]
+    assert [output["filename"] for output in result["outputs"]] == ["text_to_image_00001_.png"]
     assert result["images"][0]["type"] == "base64"
 
 

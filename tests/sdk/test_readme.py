@@ -18,12 +18,17 @@ ADDRESS = "http://127.0.0.1:8000"
 
 
 @pytest.fixture
-def served(tmp_path: Path, mini_models: Path) -> Iterator[str]:
+def served(tmp_path: Path) -> Iterator[str]:
     """The address of `comfyui-serverless serve`."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    env = {**os.environ, "STORAGE_BASE_PATH": str(tmp_path / "data"), "MODELS_PATH": str(mini_models), "DEVICE": "cpu"}
+    env = {
+        **os.environ,
+        "STORAGE_BASE_PATH": str(tmp_path / "data"),
+        "MODELS_PATH": str(ROOT / "models"),
+        "DEVICE": "cpu",
+    }
     command = [str(Path(sys.executable).with_name("comfyui-serverless")), "serve", "--port", address.rpartition(":")[2]]
     with subprocess.Popen(command, env={**env, "PUBLIC_URL": address}, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -29,24 +29,33 @@ OWN_NODES = Path(__file__).parent / "custom_nodes"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a real checkout's own warnings, such as files that it leaves open, nothing is said here."""
+    """Skip the tests on the checkout that is not this run's before a fixture is made: one process boots one, once.
+
+    Of a real checkout's own warnings, such as files that it leaves open, nothing is said here.
+    """
+    real = bool(os.environ.get("COMFYUI_PATH"))
+    reason = "COMFYUI_PATH names a ComfyUI checkout" if real else "COMFYUI_PATH names no ComfyUI checkout"
     for item in items:
-        if os.environ.get("COMFYUI_PATH") and Path(__file__).parent in item.path.parents:
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        if real:
             item.add_marker(pytest.mark.filterwarnings("ignore"))
+        of = (
+            item.callspec.params.get("checkout")
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else None
+        )
+        if of is not None and (of == "comfyui") != real:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session", params=["stand-in", pytest.param("comfyui", marks=pytest.mark.comfyui)])
 def checkout(request: pytest.FixtureRequest) -> Path:
     """The checkout that the tests of this process run on."""
-    path = os.environ.get("COMFYUI_PATH")
     if request.param == "stand-in":
-        if path:
-            pytest.skip("COMFYUI_PATH names a ComfyUI checkout, and a process takes one")
         return STAND_IN
-    if not path:
-        pytest.skip("COMFYUI_PATH names no ComfyUI checkout")
     stand_ins.install_absent()
-    return Path(path)
+    return Path(os.environ["COMFYUI_PATH"])
 
 
 @pytest.fixture(scope="session")
