@@ -35,7 +35,7 @@ def moved(module: Module, device: torch.device, *, dtype: torch.dtype | None = N
             _copy(weight, place, device)
             memo[key] = nn.Parameter(place, requires_grad=False)
             start += _size(weight, dtype)
-    copied: Module = copy.deepcopy(module, memo)
+        copied: Module = copy.deepcopy(module, memo)  # while a GPU's copies run
     return copied
 
 

@@ -86,7 +86,7 @@ def _workflow(kind: str, colour: int, log: str) -> dict[str, Any]:
     if kind == "rejected":
         picture = {"class_type": "EmptyImage", "inputs": {"width": "wide"}}
     if kind in ("slow picture", "late", "cancelled"):
-        steps = 20 if kind == "slow picture" else 900
+        steps = 20 if kind == "slow picture" else 10_000  # the others never come to their end
         picture = {"class_type": "TimedSteps", "inputs": {"steps": steps, "step_s": 0.05, "log": log}}
     if kind == "poison":
         picture = {"class_type": "Kills", "inputs": {}}
