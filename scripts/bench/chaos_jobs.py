@@ -86,8 +86,8 @@ def _workflow(kind: str, colour: int, log: str) -> dict[str, Any]:
     if kind == "rejected":
         picture = {"class_type": "EmptyImage", "inputs": {"width": "wide"}}
     if kind in ("slow picture", "late", "cancelled"):
-        steps = 20 if kind == "slow picture" else 10_000  # the others never come to their end
-        picture = {"class_type": "TimedSteps", "inputs": {"steps": steps, "step_s": 0.05, "log": log}}
+        slow = {"steps": 20, "step_s": 0.05} if kind == "slow picture" else {"steps": 1000, "step_s": 0.5}
+        picture = {"class_type": "TimedSteps", "inputs": {**slow, "log": log}}  # the others never come to their end
     if kind == "poison":
         picture = {"class_type": "Kills", "inputs": {}}
     save = {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "chaos"}}
