@@ -33,7 +33,7 @@ from runtime.fitness import ready_worker
 from runtime.gpu_allocator import choose_allocator
 from runtime.gpu_thread import GpuThread
 from runtime.jobs.store import JobStore
-from runtime.models.cache import identity_of
+from runtime.models.file_identity import identity_of
 from runtime.models.folders import KINDS, ModelFolders
 from runtime.settings import Settings
 from runtime.telemetry.metrics import JOBS_WAITING, Reading, Recorder, Recorders
@@ -93,13 +93,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         web=WebAccess(allow_private=settings.allow_private_urls),
         signer=settings.webhook_signer,
         clock=clock,
-        quotas=Quotas(
-            documents,
-            jobs,
-            clock=clock,
-            max_running=settings.max_running_jobs if settings.enable_rate_limiting else 0,
-            max_gpu_s_per_day=settings.max_gpu_seconds_per_day if settings.enable_rate_limiting else 0,
-        ),
+        quotas=_quotas(settings, documents, jobs, clock),
         cache=ResultCache(
             documents, jobs, partial(_files_named, folders, settings), clock=clock, ttl_s=settings.result_cache_ttl_s
         ),
@@ -187,6 +181,12 @@ def _life(local: _Local | None, parts: ApiParts, metrics_port: int) -> Any:
             parts.documents.close()
 
     return life
+
+
+def _quotas(settings: Settings, documents: DocumentStore, jobs: JobStore, clock: Clock) -> Quotas:
+    """An account's limits on jobs at work and on GPU seconds; none where limits are off."""
+    most = (settings.max_running_jobs, settings.max_gpu_seconds_per_day) if settings.enable_rate_limiting else (0, 0)
+    return Quotas(documents, jobs, clock=clock, max_running=most[0], max_gpu_s_per_day=most[1])
 
 
 def _files_named(folders: ModelFolders, settings: Settings) -> Mapping[str, str]:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from runtime.errors import ModelMissing, OutOfMemory
+from runtime.errors import OutOfMemory
+from runtime.models.file_identity import identity_of
 from runtime.models.held import CacheHealth, Held, HeldHealth, Limits, Loading, Tier
 from runtime.models.ram import free_ram_bytes
 
@@ -120,7 +121,8 @@ class ModelCache:
             for path in [path for path, held in self._held.items() if tier in held.models]:
                 if self.size_bytes(tier) > keep:
                     self._lower(path, tier)
-        self._return_memory()
+        if tier is Tier.GPU:
+            self._return_memory()
 
     def health(self) -> CacheHealth:
         """What is in which tier now, and what it took."""
@@ -204,14 +206,11 @@ class ModelCache:
             return
         if self._device.type == "cpu" or tier is Tier.GPU:
             self._let_go_of_loras()
-        lowered = False
         for path in self._oldest_first(tier, but=but):
             if has_room(size_bytes):
                 break
             self._lower(path, tier)
-            lowered = True
-        if lowered:
-            self._return_memory()
+        self._return_memory()
 
     def _keep_limits(self, *, but: Path) -> None:
         """What came last may have turned out larger than its file: let others go for it."""
@@ -267,7 +266,6 @@ class ModelCache:
         from runtime.diffusion.applied_loras import APPLIED
 
         APPLIED.let_go()
-        self._return_memory()
 
     def _return_memory(self) -> None:
         """Give what is free now back to the device."""
@@ -282,12 +280,3 @@ def _brought(path: Path, source: Model | None, loading: Loading[Model], target: 
     if source is not None and loading.move is not None:
         return loading.move(source, target)
     return loading.load(path, target)
-
-
-def identity_of(path: Path) -> str:
-    """What changes whenever the file at `path` does. Raises ModelMissing where it is gone."""
-    try:
-        status = path.stat()
-    except OSError as exc:
-        raise ModelMissing(f"{path} is no longer there: {exc.strerror or exc}") from exc
-    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from runtime.errors import InvalidRequest, ModelMissing
+from runtime.models.file_identity import identity_of
 from runtime.near_names import near_names as near_texts
 
 # Kind -> folders, as ComfyUI has them (source: ComfyUI:folder_paths.py).
@@ -62,8 +63,7 @@ class ModelFolders:
         for kind in KINDS:
             for folder in self._folders(kind):
                 for name in self._names_below(folder):
-                    status = (folder / name).stat()
-                    found[name] = f"{found.get(name, '')} {status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+                    found[name] = f"{found.get(name, '')} {identity_of(folder / name)}"
         return found
 
     def path(self, kind: str, name: str) -> Path:

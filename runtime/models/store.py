@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.errors import InvalidRequest, ModelMissing
-from runtime.models.cache import ModelCache, identity_of
+from runtime.models.cache import ModelCache
+from runtime.models.file_identity import identity_of
 from runtime.models.folders import SUFFIXES, ModelFolders
 from runtime.models.held import CacheHealth, Limits, Loading, Tier
 from runtime.models.loadings import Loadings

@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime.engines.comfyui import internals
 from runtime.errors import ModelMissing
-from runtime.models.cache import identity_of
+from runtime.models.file_identity import identity_of
 
 MODEL_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 _LONGEST_NAME = 255

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from runtime.models.file_identity import identity_by
 from runtime.models.sync.remote import SourceFailed
 
 _CHUNK_BYTES = 4 << 20
@@ -47,5 +48,4 @@ class LocalRemote:
             self._descriptor = -1
 
     def _version(self) -> str:
-        status = os.fstat(self._descriptor)
-        return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+        return identity_by(os.fstat(self._descriptor))
