@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.measure import Figure, interleaved, machine
+from scripts.bench.measure import Figure, interleaved, print_table
 
 Workflow = dict[str, Any]
 
@@ -48,10 +48,7 @@ def main() -> int:
         return _first_picture()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         figures = list(_figures(Path(name), arguments.requests, arguments.starts))
-    print(f"{machine()}\n")
-    print("| what | measured | bound | holds | beside it, in the same run |\n| --- | --- | --- | --- | --- |")
-    print("\n".join(figure.row() for figure in figures))
-    return 0 if all(figure.holds for figure in figures) else 1
+    return print_table(figures)
 
 
 def _figures(folder: Path, requests: int, starts: int) -> Iterator[Figure]:

@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from scripts.bench import slow_volume
-from scripts.bench.measure import Figure, machine
+from scripts.bench.measure import Figure, print_table
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MODULES = {"runai-model-streamer": "runai_model_streamer", "fastsafetensors": "fastsafetensors"}
@@ -64,13 +64,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-load-", dir=arguments.folder) as name:
-        print(f"{machine()}\n")
-        print("| what | measured | bound | holds | beside it, in the same run |\n| --- | --- | --- | --- | --- |")
-        hold = True
-        for figure in _figures(Path(name), arguments):
-            print(figure.row(), flush=True)
-            hold &= figure.holds
-    return 0 if hold else 1
+        return print_table(_figures(Path(name), arguments))
 
 
 def _figures(folder: Path, arguments: argparse.Namespace) -> Iterator[Figure]:

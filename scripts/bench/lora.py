@@ -6,6 +6,7 @@ It changes every second layer. Beside each figure stands a plain copy of the wei
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from runtime.diffusion.applied_loras import APPLIED
 from runtime.diffusion.layers import size_bytes
 from runtime.diffusion.lora import Lora
 from runtime.diffusion.lora_stack import LoraStack
-from scripts.bench.measure import Figure, machine, median_seconds
+from scripts.bench.measure import Figure, median_seconds, print_table
 from scripts.bench.switch import layer
 
 _RANK = 16
@@ -26,9 +27,13 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=400)
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
+    return print_table(_figures(arguments.layers, arguments.runs))
+
+
+def _figures(layers: int, runs: int) -> Iterator[Figure]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    base = nn.Sequential(*(layer(index) for index in range(arguments.layers))).to(device)
-    changed = {f"layer{index}": f"{index}.weight" for index in range(0, arguments.layers, 2)}
+    base = nn.Sequential(*(layer(index) for index in range(layers))).to(device)
+    changed = {f"layer{index}": f"{index}.weight" for index in range(0, layers, 2)}
     lora = Lora({name: factor for key, at in changed.items() for name, factor in _factors(key, base, at).items()})
 
     def apply(run: int) -> None:
@@ -37,41 +42,34 @@ def main() -> int:
     def copy(run: int) -> None:
         _finish([base.get_parameter(name).clone() for name in changed.values()])
 
-    first, plain = median_seconds(apply, arguments.runs), median_seconds(copy, arguments.runs)
-    again = median_seconds(lambda _: apply(0), arguments.runs)
+    first, plain = median_seconds(apply, runs), median_seconds(copy, runs)
+    yield Figure(
+        name=f"a LoRA of rank {_RANK} applied to {len(changed)} of {layers} layers",
+        value=first / plain,
+        unit="copies",
+        bound="none",
+        holds=True,
+        beside=f"{first * 1e3:.1f} ms; a plain copy of those weights {plain * 1e3:.1f} ms",
+    )
+    again = median_seconds(lambda _: apply(0), runs)
+    yield Figure(
+        name="the same LoRA in the next job",
+        value=again / first,
+        unit="of it",
+        bound="at most 0.1",
+        holds=again <= 0.1 * first,
+        beside=f"{again * 1e3:.2f} ms",
+    )
     own = APPLIED.size_bytes(device)
     changed_bytes = sum(base.get_parameter(name).nbytes for name in changed.values())
-    print(f"{machine()}\n")
-    print("| what | measured | bound | holds | beside it, in the same run |\n| --- | --- | --- | --- | --- |")
-    figures = (
-        Figure(
-            name=f"a LoRA of rank {_RANK} applied to {len(changed)} of {arguments.layers} layers",
-            value=first / plain,
-            unit="copies",
-            bound="none",
-            holds=True,
-            beside=f"{first * 1e3:.1f} ms; a plain copy of those weights {plain * 1e3:.1f} ms",
-        ),
-        Figure(
-            name="the same LoRA in the next job",
-            value=again / first,
-            unit="of it",
-            bound="at most 0.1",
-            holds=again <= 0.1 * first,
-            beside=f"{again * 1e3:.2f} ms",
-        ),
-        Figure(
-            name="memory beyond the base",
-            value=own / changed_bytes,
-            unit="of the weights that it changes",
-            bound="at most 1",
-            holds=own <= changed_bytes,
-            beside=f"{own / 1e6:.0f} MB; the base {size_bytes(base) / 1e6:.0f} MB",
-        ),
+    yield Figure(
+        name="memory beyond the base",
+        value=own / changed_bytes,
+        unit="of the weights that it changes",
+        bound="at most 1",
+        holds=own <= changed_bytes,
+        beside=f"{own / 1e6:.0f} MB; the base {size_bytes(base) / 1e6:.0f} MB",
     )
-    for figure in figures:
-        print(figure.row())
-    return 0 if all(figure.holds for figure in figures) else 1
 
 
 def _factors(key: str, base: nn.Module, parameter: str) -> dict[str, torch.Tensor]:

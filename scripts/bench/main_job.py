@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.bench import workflows
-from scripts.bench.measure import Figure, interleaved, machine, median_seconds, peak_bytes, seconds_to_first_line
+from scripts.bench.measure import Figure, interleaved, median_seconds, peak_bytes, print_table, seconds_to_first_line
 
 _ROOT = Path(__file__).resolve().parents[2]
 _IMPORT_TORCH = [sys.executable, "-c", "import torch; print(1, flush=True)"]
@@ -33,10 +33,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         figures = list(_figures(Path(name), arguments.runs))
-    print(f"{machine()}\n")
-    print("| what | measured | bound | holds | beside it, in the same run |\n| --- | --- | --- | --- | --- |")
-    print("\n".join(figure.row() for figure in figures))
-    return 0 if all(figure.holds for figure in figures) else 1
+    return print_table(figures)
 
 
 def _figures(folder: Path, runs: int) -> Iterator[Figure]:

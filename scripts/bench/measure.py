@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,17 @@ class Figure:
         """The figure as a line of a Markdown table."""
         verdict = "yes" if self.holds else "**no**"
         return f"| {self.name} | {self.value:.3g} {self.unit} | {self.bound} | {verdict} | {self.beside} |"
+
+
+def print_table(figures: Iterable[Figure]) -> int:
+    """Print the machine, then each figure as soon as it is there; the exit status is 1 where one is over its bound."""
+    print(f"{machine()}\n")
+    print("| what | measured | bound | holds | beside it, in the same run |\n| --- | --- | --- | --- | --- |")
+    hold = True
+    for figure in figures:
+        print(figure.row(), flush=True)
+        hold &= figure.holds
+    return 0 if hold else 1
 
 
 def median_seconds(function: Callable[[int], object], runs: int) -> float:
