@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -109,8 +110,26 @@ class HttpBackend:
         return page
 
 
+class JobsOnly(ABC):
+    """What a platform that keeps neither files nor a list of jobs answers to those who ask for them."""
+
+    def upload(self, name: str, data: bytes) -> Flow[str | None]:
+        return None
+        yield  # a flow all the same
+
+    def list(
+        self, *, user_id: str | None, limit: int, cursor: str | None, status: str | None
+    ) -> Flow[Mapping[str, Any]]:
+        raise ClientError(self._why_no_list())
+        yield  # a flow all the same
+
+    @abstractmethod
+    def _why_no_list(self) -> str:
+        """For the user, with what to do instead."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class RunPodBackend:
+class RunPodBackend(JobsOnly):
     """An endpoint of RunPod's. Jobs are known there by RunPod's own ids, which are what `job_id` is here."""
 
     base_url: str
@@ -129,15 +148,8 @@ class RunPodBackend:
         reply = yield from request(Call(method="POST", url=f"/cancel/{quote(job_id)}"))
         return _of_runpod(reply.json())
 
-    def upload(self, name: str, data: bytes) -> Flow[str | None]:
-        return None
-        yield  # a flow all the same
-
-    def list(
-        self, *, user_id: str | None, limit: int, cursor: str | None, status: str | None
-    ) -> Flow[Mapping[str, Any]]:
-        raise ClientError("RunPod lists no jobs: keep the ids, or list them through a deployment of the HTTP API")
-        yield  # a flow all the same
+    def _why_no_list(self) -> str:
+        return "RunPod lists no jobs: keep the ids, or list them through a deployment of the HTTP API"
 
 
 _RUNPOD_STATUS = {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from comfyui_serverless.backends import JobsOnly
 from comfyui_serverless.errors import ClientError, NotFound, TransportError
 from comfyui_serverless.flow import Ask, Flow
 from comfyui_serverless.states import JobState
@@ -52,7 +53,7 @@ class ModalCalls:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModalBackend:
+class ModalBackend(JobsOnly):
     """A `Backend`. Jobs are known there by the ids of Modal's calls, which are what `job_id` is here."""
 
     app: str
@@ -78,15 +79,8 @@ class ModalBackend:
         yield from self._ask(lambda calls: calls.cancel(job_id))
         return (yield from self.look(job_id))
 
-    def upload(self, name: str, data: bytes) -> Flow[str | None]:
-        return None
-        yield  # a flow all the same
-
-    def list(
-        self, *, user_id: str | None, limit: int, cursor: str | None, status: str | None
-    ) -> Flow[Mapping[str, Any]]:
-        raise ClientError("Modal lists no jobs: keep the ids, or list them through the app's HTTP API")
-        yield  # a flow all the same
+    def _why_no_list(self) -> str:
+        return "Modal lists no jobs: keep the ids, or list them through the app's HTTP API"
 
     def _ask(self, call: Callable[[Calls], Any]) -> Flow[Any]:
         """Make the call. Raises ClientError, NotFound, TransportError, and _CallFailed for what the job raised."""
