@@ -86,9 +86,9 @@ class Heartbeat:
     def watching(self, claim: Claim, flag: CancelFlag, request: JobRequest) -> Iterator[Watched]:
         """Keep `claim` alive and `flag` informed until the block ends; `request` is kept with a job handed back."""
         watched = Watched(claim, flag, request, self._clock.monotonic())
-        self._start()
         with self._wake:
             self._watched = watched
+        self._start()  # with the job in sight: a thread that saw none would begin with chores
         try:
             yield watched
         finally:
