@@ -88,8 +88,8 @@ class Heartbeat:
         watched = Watched(claim, flag, request, self._clock.monotonic())
         with self._wake:
             self._watched = watched
-        self._start()  # with the job in sight: a thread that saw none would begin with chores
         try:
+            self._start()  # with the job in sight: a thread that saw none would begin with chores
             yield watched
         finally:
             with self._wake:
