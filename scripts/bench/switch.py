@@ -21,8 +21,8 @@ _LAYERS = 900
 
 
 def main() -> None:
-    """Build layers of SD's widths, copy them, print."""
-    network = nn.Sequential(*(layer(index) for index in range(_LAYERS)))
+    """Build layers of SD's widths, in one piece of memory as the tier in RAM has them, copy them, print."""
+    network = moved(nn.Sequential(*(layer(index) for index in range(_LAYERS))), _CPU)
     size = size_bytes(network)
     source = torch.ones(size, dtype=torch.uint8)
     touch_memory(2 * size + (1 << 30))  # both get memory that the machine has handed out before
