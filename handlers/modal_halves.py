@@ -6,9 +6,12 @@ import functools
 import os
 
 from infra.deploy.modal_parts import GPU_SNAPSHOT_VARIABLE
+from runtime.fitness import telling
 from runtime.gpu_thread import AFTER_GRACE_S, GpuThread
 from runtime.settings import Settings
 from runtime.snapshot import Snapshot
+from runtime.telemetry.metrics import Recorder
+from runtime.worker import Worker
 
 
 def prepared() -> Snapshot:
@@ -23,5 +26,8 @@ def prepared() -> Snapshot:
 def attached(snapshot: Snapshot) -> GpuThread:
     """The worker of this container, by its own environment; it is built while the first request comes in."""
     settings = Settings.from_env(os.environ)
-    build = functools.partial(snapshot.attach, settings, delivery="base64")
-    return GpuThread(build, grace_s=settings.cancel_grace_s + AFTER_GRACE_S)
+
+    def build(recorder: Recorder) -> Worker:
+        return snapshot.attach(settings, delivery="base64", recorder=recorder)
+
+    return GpuThread(functools.partial(telling, settings, build), grace_s=settings.cancel_grace_s + AFTER_GRACE_S)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runtime.artifacts.previews import StoredPreviews
 from runtime.attempt import Attempt, Finished
 from runtime.cancellation import CancelFlag
+from runtime.clock import epoch_s
 from runtime.errors import Cancelled, HandedBack, Internal, LeaseLost, ServerlessError, StateUnavailable
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
-from runtime.jobs.record import JobError, JobFacts, JobRecord, Status
+from runtime.jobs.record import JobError, JobFacts, JobRecord, Origin, Status
 from runtime.progress import Progress, ProgressSink
 from runtime.request import JobRequest
 from runtime.result import JobResult
 from runtime.results import recorded_result, result_of, waiting_result
 from runtime.retries import Requeue, may_retry, retry_delay_s
+from runtime.telemetry.context import belonging_to
 from runtime.telemetry.jobs import record_end
+from runtime.telemetry.traces import past_span, span
 
 if TYPE_CHECKING:
     from runtime.worker import Parts
@@ -65,7 +70,8 @@ class Course:
         self._apply_spool()
         if isinstance(claim, JobRecord):
             return self._standing(claim)
-        return self._run_claimed(claim)
+        with _as_it_was_sent(claim.record):
+            return self._run_claimed(claim)
 
     def _withdraw(self) -> JobRecord | None:
         """The job as its cancel left it, where it waits or runs elsewhere; None where it was never begun."""
@@ -204,3 +210,15 @@ class Course:
 
     def _waiting(self, error: ServerlessError, delay_s: float) -> JobResult:
         return waiting_result(self._facts.job_id, error, None if self._requeue == "never" else delay_s)
+
+
+@contextmanager
+def _as_it_was_sent(record: JobRecord) -> Iterator[None]:
+    """Within the block, the log and the trace are those of the request by which the job came, whoever brought it."""
+    origin = record.origin or Origin()
+    request = {} if origin.request_id is None else {"request_id": origin.request_id}
+    with belonging_to(user_id=record.user_id, **request):
+        if record.fencing_token == 1 and record.started_at is not None:
+            past_span("queue", epoch_s(record.created_at), epoch_s(record.started_at), above=origin.traceparent)
+        with span("job", above=origin.traceparent, attempt=record.attempt):
+            yield

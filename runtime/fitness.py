@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.telemetry import logs
 from runtime.telemetry.export import exporter
-from runtime.telemetry.metrics import NOBODY, Recorder, Recorders
+from runtime.telemetry.metrics import NOBODY, Recorder
 from runtime.telemetry.readings import readings_of
 from runtime.telemetry.traces import start_tracing
 
@@ -35,20 +36,19 @@ def fit_worker(
     delivery: str | None = None,
     result_limit_bytes: int | None = None,
     clock: Clock | None = None,
-    recorder: Recorder = NOBODY,
 ) -> Worker:
-    """`ready_worker` for a process that is a worker and nothing else: its log and traces go out."""
+    """`ready_worker` for a process that is a worker and nothing else."""
+    ready = partial(ready_worker, settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock)
+    return telling(settings, lambda recorder: ready(recorder=recorder), clock=clock)
+
+
+def telling(settings: Settings, build: Callable[[Recorder], Worker], *, clock: Clock | None = None) -> Worker:
+    """The worker that `build` makes, in a process of its own: its log, traces and metrics go where the settings say."""
     log_to_stderr(settings)
     if settings.traces_endpoint is not None:
         start_tracing(settings.traces_endpoint)
     exported = exporter(settings, clock=clock)
-    worker = ready_worker(
-        settings,
-        delivery=delivery,
-        result_limit_bytes=result_limit_bytes,
-        clock=clock,
-        recorder=Recorders([recorder, *([exported] if exported else [])]),
-    )
+    worker = build(exported or NOBODY)
     if exported is not None:
         exported.read(partial(readings_of, worker))
     return worker

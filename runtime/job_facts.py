@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from runtime.canonical import request_sha256, sha256_of_json
 from runtime.errors import InvalidRequest
-from runtime.jobs.record import Dispatch, JobFacts, WebhookTarget
+from runtime.jobs.record import Dispatch, JobFacts, Origin, WebhookTarget
 from runtime.request import JobRequest
 from runtime.request_size import refuse_large
+from runtime.telemetry.context import fields_now
+from runtime.telemetry.traces import traceparent
 
 
 def facts_of(
@@ -34,7 +36,14 @@ def facts_of(
         user_id=request.user_id,
         batch_id=batch_id,
         dispatch=dispatch,
+        origin=_origin(),
         webhook=webhook,
         max_attempts=request.max_attempts,
         ttl_s=request.ttl_s,
     )
+
+
+def _origin() -> Origin | None:
+    """What the calling context is at work for; None where that is nothing."""
+    request_id, above = fields_now().get("request_id"), traceparent()
+    return None if request_id is None and above is None else Origin(request_id=request_id, traceparent=above)

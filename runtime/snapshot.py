@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from runtime.gpu_allocator import choose_allocator
 from runtime.settings import Settings
+from runtime.telemetry.metrics import NOBODY, Recorder
 
 if TYPE_CHECKING:
     from runtime.engines.choice import Engines
@@ -65,7 +66,7 @@ class Snapshot:
         self._engines.attach()
         self._is_placed = True
 
-    def attach(self, settings: Settings, *, delivery: str | None = None) -> Worker:
+    def attach(self, settings: Settings, *, delivery: str | None = None, recorder: Recorder = NOBODY) -> Worker:
         """A worker that is ready for its first job, with a name, random numbers and clients of its own.
 
         `settings` are read anew: the environment of the process that took the snapshot is not this one's. Raises
@@ -80,7 +81,7 @@ class Snapshot:
             self.place(settings)
         _reseed()
         torch.set_num_threads(thread_count())
-        worker = build(settings, delivery=delivery, engines=self._engines)
+        worker = build(settings, delivery=delivery, engines=self._engines, recorder=recorder)
         worker.prepare()
         return worker
 

@@ -39,7 +39,6 @@ from runtime.retries import Requeue
 from runtime.spool import Spool
 from runtime.telemetry.context import belonging_to
 from runtime.telemetry.metrics import NOBODY, Recorder
-from runtime.telemetry.traces import span
 from runtime.warm_up import warm_up
 from runtime.webhooks.sender import WebhookSender
 from runtime.webhooks.signature import Signer
@@ -119,7 +118,7 @@ class Worker:
         job_id = request.job_id or platform_job_id or new_job_id(self._parts.clock.wall())
         tenant = tenant or self._parts.tenant
         flag = cancel or CancelFlag()
-        with belonging_to(job_id=job_id, tenant=tenant), span("job"):
+        with belonging_to(job_id=job_id, tenant=tenant):
             return self._run(request, job_id, tenant, flag, on_progress, dispatch, requeue)
 
     def _run(

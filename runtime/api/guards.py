@@ -74,7 +74,8 @@ class Guards:
             return message
 
         name = f"{scope['method']} request"[:40]
-        with belonging_to(request_id=request_id.decode()), span(name, path=scope["path"][:200]):
+        above = headers.get(b"traceparent", b"").decode("latin-1") or None
+        with belonging_to(request_id=request_id.decode()), span(name, above=above, path=scope["path"][:200]):
             try:
                 await self._app(scope, bounded, answer)
             except _Overrun:

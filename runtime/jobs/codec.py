@@ -14,6 +14,7 @@ from runtime.jobs.record import (
     JobError,
     JobRecord,
     JobSummary,
+    Origin,
     Status,
     StoredOutput,
     Timings,
@@ -30,6 +31,7 @@ def _webhook(*, events: Sequence[str], **values: Any) -> WebhookTarget:
 
 _VALUES: Mapping[str, Callable[..., Any]] = {
     "dispatch": Dispatch,
+    "origin": Origin,
     "progress": Progress,
     "error": JobError,
     "timings_ms": Timings,

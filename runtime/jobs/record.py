@@ -51,6 +51,14 @@ class Dispatch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a job came by, for the logs and traces of whoever works on it: a request's id, a span by its traceparent."""
+
+    request_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredOutput:
     """One file that a job made, by its key in the artifact store; a link to it is signed when it is asked for.
 
@@ -140,6 +148,7 @@ class JobFacts:
     user_id: str = ANONYMOUS
     batch_id: str | None = None
     dispatch: Dispatch | None = None
+    origin: Origin | None = None
     webhook: WebhookTarget | None = None
     max_attempts: int = 2
     ttl_s: int = 86_400

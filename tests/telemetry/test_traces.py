@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from runtime.api.build import build_api
 from runtime.settings import Settings
-from runtime.telemetry.traces import span, start_tracing, trace_with
+from runtime.telemetry.traces import begun_span, span, start_tracing, trace_with, traceparent
 
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0}},
@@ -48,6 +48,31 @@ def test_what_fails_is_marked_in_its_span(spans: Spans) -> None:
     with pytest.raises(ValueError, match="no"), span("part"):
         raise ValueError("no")
     assert not spans()["part"].status.is_ok
+
+
+def test_a_span_that_no_block_holds_ends_when_it_is_told_and_with_what_went_wrong(spans: Spans) -> None:
+    with span("whole"):
+        end = begun_span("part", node_id="7")
+        with span("beside"):
+            pass
+        end(ValueError("no"))
+    told = spans()
+    assert [told[name].parent.span_id for name in ("part", "beside")] == [told["whole"].context.span_id] * 2
+    assert (told["part"].status.is_ok, told["part"].events[0].name) == (False, "exception")
+    assert told["part"].attributes["comfyui.node_id"] == "7"
+
+
+@pytest.mark.parametrize("above", ["junk", "00-0-0-00", None])
+def test_what_is_no_traceparent_begins_a_trace_of_its_own(spans: Spans, above: str | None) -> None:
+    with span("part", above=above):
+        assert str(traceparent()).startswith("00-")
+    assert spans()["part"].parent is None
+
+
+def test_without_an_exporter_no_other_process_is_told_of_a_span() -> None:
+    with span("part"):
+        assert traceparent() is None
+    begun_span("part")(None)
 
 
 def test_without_an_exporter_a_span_is_nothing() -> None:

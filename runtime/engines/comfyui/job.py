@@ -22,6 +22,7 @@ from runtime.file_names import split_annotation
 from runtime.graph.check import CheckReport
 from runtime.graph.walk import walk
 from runtime.progress import Progress
+from runtime.telemetry.traces import EndSpan, begun_span
 
 
 class ComfyJob:
@@ -40,7 +41,7 @@ class ComfyJob:
         self._done: set[str] = set()
         self._cached: tuple[str, ...] = ()
         self._node_ms: dict[str, float] = {}
-        self._current: tuple[str, float] | None = None
+        self._current: tuple[str, float, EndSpan] | None = None
         self._error: ServerlessError | None = None
         self.previews = Previews(run.previews)
 
@@ -75,8 +76,7 @@ class ComfyJob:
         if self.run.flag.is_set:
             return
         node_id = str(error["node_id"])
-        node = self._graph.nodes.get(node_id)
-        class_type = node.class_type if node is not None else "a node"
+        class_type = self._class_type(node_id) or "a node"
         if isinstance(exc, ServerlessError):
             self._error = exc
         elif isinstance(exc, Exception):
@@ -121,12 +121,14 @@ class ComfyJob:
     def _started(self, node_id: str, shown_as: str) -> None:
         self._shown_as[node_id] = shown_as
         self._close_node()
-        self._current = shown_as, time.perf_counter()
+        end_span = begun_span(f"node {self._class_type(shown_as) or ''}".rstrip(), node_id=node_id)
+        self._current = shown_as, time.perf_counter(), end_span
         self._report(shown_as, 0, 0, None)
 
     def _close_node(self) -> None:
         if self._current is not None:
-            node_id, started = self._current
+            node_id, started, end_span = self._current
+            end_span(self._error)
             self._node_ms[node_id] = self._node_ms.get(node_id, 0.0) + (time.perf_counter() - started) * 1000
             self._done.add(node_id)
             self._current = None
@@ -140,13 +142,16 @@ class ComfyJob:
         node_id = self.shown_as(str(data["node_id"]))
         self._error = NodeFailed(f"{data['node_type']} (node {node_id}): {message}", node_id=node_id)
 
+    def _class_type(self, node_id: str) -> str | None:
+        node = self._graph.nodes.get(node_id)
+        return None if node is None else node.class_type
+
     def _report(self, node_id: str, step: int, steps: int, preview: Any) -> None:
         picture = internals.preview_image(preview)
-        node = self._graph.nodes.get(node_id)
         self.run.on_progress(
             Progress(
                 node_id=node_id,
-                class_type=node.class_type if node is not None else None,
+                class_type=self._class_type(node_id),
                 nodes_done=len(self._done),
                 nodes_total=max(len(self._needed), len(self._done)),
                 step=step,

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from runtime.telemetry.context import ContextPool
+
 _T = TypeVar("_T")
 
 
@@ -58,7 +60,7 @@ class ComfyThread:
         self._pool.shutdown(wait=True)
 
     def _new_pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1, thread_name_prefix="comfyui", initializer=self._adopt_loop)
+        return ContextPool(1, thread_name_prefix="comfyui", initializer=self._adopt_loop)
 
     def _adopt_loop(self) -> None:
         if self._loop is not None:

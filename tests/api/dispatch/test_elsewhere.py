@@ -12,6 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
 from handlers.runpod_worker import handle
 from runtime.api.dispatch import modal
 from runtime.api.dispatch.build import build_seal
@@ -21,6 +24,7 @@ from runtime.gpu_thread import GpuThread
 from runtime.jobs.record import JobKey
 from runtime.request import JobRequest
 from runtime.settings import Settings
+from runtime.telemetry.traces import trace_with
 
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 255}},
@@ -74,6 +78,25 @@ def test_a_job_that_runpod_was_sent_twice_runs_once(served: Callable[..., str], 
         first, second = (run(f"rp-{n}", json.loads(body)["input"]) for n, (_, body) in enumerate(platform.asked))
     assert first["timings_ms"] == second["timings_ms"]
     assert first["outputs"][0]["key"] == second["outputs"][0]["key"]
+
+
+def test_the_worker_goes_on_with_the_request_and_the_trace_by_which_the_job_came(
+    served: Callable[..., str], platform: Any, run: Run
+) -> None:
+    exporter = InMemorySpanExporter()
+    stop = trace_with(SimpleSpanProcessor(exporter))
+    trace_id, span_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    headers = {"X-Request-Id": "req-1", "traceparent": f"00-{trace_id}-{span_id}-01"}
+    with logged_in(served(**RUNPOD, RUNPOD_ENDPOINT_URL=platform.url)) as client:
+        client.post("/workflows/execute", json={"workflow": GRAPH, "job_id": "j1", "user_id": "ada"}, headers=headers)
+    run("rp-1", json.loads(platform.asked[0][1])["input"])
+    stop()
+    told = {span.name: span for span in exporter.get_finished_spans() if f"{span.context.trace_id:032x}" == trace_id}
+    assert {"POST request", "submit", "queue", "job", "execute", "node SaveImage", "deliver"} <= told.keys()
+    assert f"{told['POST request'].parent.span_id:016x}" == span_id
+    assert {told[name].parent.span_id for name in ("queue", "job")} == {told["submit"].context.span_id}
+    assert told["node SaveImage"].attributes["comfyui.request_id"] == "req-1"
+    assert told["job"].attributes["comfyui.user_id"] == "ada"
 
 
 @pytest.mark.parametrize("answer", [(500, b"oops"), (401, b""), (200, b"<html>"), None])

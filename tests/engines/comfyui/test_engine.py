@@ -8,11 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from PIL import Image
 
 from runtime.engines.comfyui.engine import ComfyEngine
 from runtime.progress import Progress
 from runtime.result import JobResult
+from runtime.telemetry.traces import trace_with
 
 Run = Callable[..., JobResult]
 Make = Callable[..., dict[str, Any]]
@@ -164,6 +167,20 @@ def test_a_node_that_raises_fails_the_job_with_its_name_and_words(run: Run, grap
     assert (result.error.code, result.error.node_id) == ("node_failed", "bad")
     assert result.error.message == "TestFail (node bad): ValueError: no such luck"
     assert run(graph(save=node("PreviewImage", images=["image", 0]))).status == "completed"
+
+
+def test_each_node_that_runs_is_a_span_below_the_execution(run: Run, graph: Make, node: Make) -> None:
+    exporter = InMemorySpanExporter()
+    stop = trace_with(SimpleSpanProcessor(exporter))
+    fail = node("TestFail", image=["image", 0], message="no such luck")
+    run(graph(bad=fail, save=node("PreviewImage", images=["bad", 0])))
+    stop()
+    told = {span.name: span for span in exporter.get_finished_spans()}
+    execute = told["execute"].context
+    failed = told["node TestFail"]
+    assert (failed.parent.span_id, failed.context.trace_id) == (execute.span_id, execute.trace_id)
+    assert (failed.status.is_ok, failed.attributes["comfyui.node_id"]) == (False, "bad")
+    assert "node PreviewImage" not in told
 
 
 def test_a_block_that_says_why_fails_the_job(run: Run, graph: Make, node: Make) -> None:
