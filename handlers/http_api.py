@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtime.api.build import build_api
+from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -13,4 +14,6 @@ if TYPE_CHECKING:
 
 def create_app() -> FastAPI:
     """The app, by the environment's settings, with a worker in this process. Raises SettingsInvalid."""
-    return build_api(Settings.load())
+    settings = Settings.load()
+    log_to_stderr(settings)
+    return build_api(settings)

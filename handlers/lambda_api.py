@@ -10,6 +10,7 @@ from typing import Any
 
 from runtime.api.build import build_api
 from runtime.errors import SettingsInvalid
+from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
 
 _built: list[Any] = []
@@ -27,4 +28,5 @@ def _adapter(settings: Settings) -> Any:
 
     if "local" in settings.dispatch:
         raise SettingsInvalid("DISPATCH names local: a function on Lambda runs no worker; expected sqs, runpod, ...")
+    log_to_stderr(settings, alone=True)  # Lambda's own would write what ours blots out
     return Mangum(build_api(settings), lifespan="off")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import logging
 from dataclasses import asdict
 from typing import Any
 
 from runtime.build import build_sweeper
+from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
 from runtime.sweeper import Sweeper
 
@@ -16,7 +16,7 @@ from runtime.sweeper import Sweeper
 def _sweeper() -> Sweeper:
     """Built by the first event, and kept as long as Lambda keeps the process."""
     settings = Settings.load()
-    logging.getLogger().setLevel(settings.log_level)
+    log_to_stderr(settings, alone=True)
     return build_sweeper(settings)
 
 

@@ -54,9 +54,9 @@ def telling(settings: Settings, build: Callable[[Recorder], Worker], *, clock: C
     return worker
 
 
-def log_to_stderr(settings: Settings) -> None:
-    """Where a process of ours writes its log, from which severity on, and how."""
-    logs.log_to_stderr(settings.least_severity, settings.log_format)
+def log_to_stderr(settings: Settings, *, alone: bool = False) -> None:
+    """Where a process of ours writes its log, from which severity on, and how; `alone` in place of a platform's own."""
+    logs.log_to_stderr(settings.least_severity, settings.log_format, alone=alone)
 
 
 def ready_worker(

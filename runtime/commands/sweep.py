@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import signal
 import sys
 import threading
@@ -13,6 +12,7 @@ from dataclasses import asdict
 
 from runtime.build import build_sweeper
 from runtime.errors import ServerlessError, SettingsInvalid
+from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
 from runtime.sweeper import Sweeper
 
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> int:
     except SettingsInvalid as exc:
         print(f"comfyui-serverless sweep: {exc.message}", file=sys.stderr)
         return 2
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s: %(message)s")
+    log_to_stderr(settings)
     if arguments.every is None:
         return _sweep(sweeper, as_json=arguments.json)
     ended = threading.Event()

@@ -49,8 +49,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(told, ensure_ascii=False)
 
 
-def log_to_stderr(level: str, form: str) -> None:
-    """Write the log of this process to standard error, from severity `level` on, as `text` or `json`."""
+def log_to_stderr(level: str, form: str, *, alone: bool = False) -> None:
+    """Write the log of this process to standard error, from severity `level` on, as `text` or `json`.
+
+    Where the process has a log already, that stays unless this one shall be `alone`.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if form == "json" else PlainFormatter())
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level=level, handlers=[handler], force=alone)

@@ -65,9 +65,7 @@ def past_span(name: str, began_at: float, ended_at: float, *, above: str | None 
     """A span that is over, in epoch seconds; none where it took no time, which clocks apart may say as well."""
     tracer = _Tracing.tracer
     if tracer is not None and ended_at > began_at:
-        past = tracer.start_span(
-            name, context=_below(above), attributes=_about({}), start_time=round(began_at * _NS)
-        )
+        past = tracer.start_span(name, context=_below(above), attributes=_about({}), start_time=round(began_at * _NS))
         past.end(round(ended_at * _NS))
 
 

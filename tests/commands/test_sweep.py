@@ -24,9 +24,10 @@ FACTS = JobFacts(tenant="default", job_id="job-1", request_sha256="a" * 64, work
 
 
 @pytest.fixture(autouse=True)
-def own_log_level() -> Iterator[None]:
-    """The handler and the command set the level of their process's log, which is every test's."""
+def own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The handler and the command say how their process logs, which is every test's."""
     level = logging.getLogger().level
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     yield
     logging.getLogger().setLevel(level)
 

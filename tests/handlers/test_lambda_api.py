@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,16 @@ Call = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process's log with a handler of the platform's, as Lambda puts one there."""
+    level = logging.getLogger().level
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])
+    yield
+    logging.getLogger().setLevel(level)
+
+
+@pytest.fixture
+def queue(own_log: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The queue that jobs go to: `queue()` is the messages in it."""
     with mock_aws():
         access = AwsAccess(region="eu-west-1", access_key_id="id", secret_access_key="secret")
@@ -77,6 +87,18 @@ def test_a_call_becomes_a_job_in_the_queue_and_the_next_call_finds_it(call: Call
     assert len(queue()) == 1
     assert call("GET", "/workflows/one", token=token, query="wait=0")["body"]["execution_id"] == "one"
     assert call("GET", "/workflows/one")["status"] == 401
+
+
+def test_the_log_is_objects_with_what_each_line_belongs_to(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    token = call("POST", "/auth/register", {"email": "ada@example.org", "password": "correct horse battery"})["body"]
+    answer = call("POST", "/workflows/execute", {"workflow": GRAPH, "job_id": "one"}, token=token["access_token"])
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "job one is" in line]
+    assert [(line["message"], line["request_id"]) for line in lines] == [
+        ("job one is queued", answer["headers"]["x-request-id"])
+    ]
 
 
 def test_a_worker_in_the_function_is_refused(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:

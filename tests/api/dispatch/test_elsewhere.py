@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
