@@ -17,7 +17,7 @@ from runtime.graph.incoming import Incoming, read_incoming
 from runtime.graph.likeness import likeness_of
 from runtime.graph.overrides import apply_overrides, seeds_of
 from runtime.graph.workflow import Graph, parse_workflow
-from runtime.inputs import fetch_inputs
+from runtime.inputs import fetch_inputs, is_known
 from runtime.jobs.leases import Claim
 from runtime.jobs.record import JobRecord, Outcome, Status, StoredOutput, Timings
 from runtime.progress import ProgressSink
@@ -67,7 +67,7 @@ class Attempt:
         self.request = request
         self.job_id = claim.record.job_id
         self._tenant = claim.record.tenant
-        self._kept_name = f"{self._tenant}.{claim.record.request_sha256}"
+        self._kept_name = _kept_name(request, claim.record)
         self._is_kept = False
         self._queue_ms = _queue_ms(claim.record)
         self._parts = parts
@@ -222,6 +222,12 @@ class Attempt:
             total=round(self._watch.total(), 3),
             nodes={id: round(ms, 3) for id, ms in node_ms.items()},
         )
+
+
+def _kept_name(request: JobRequest, record: JobRecord) -> str:
+    """What another job of the same request finds kept outputs by; no other does where an input's content is not known."""
+    name = f"{record.tenant}.{record.request_sha256}"
+    return name if all(map(is_known, request.images)) else f"{name}.{record.job_id}"
 
 
 def _queue_ms(record: JobRecord) -> float:

@@ -16,6 +16,7 @@ from runtime.errors import InputError, InputRejected, InputUnreachable, Serverle
 from runtime.fetch.access import S3Access, WebAccess
 from runtime.fetch.base64_text import write_base64
 from runtime.fetch.sink import ByteBudget, Sink
+from runtime.fetch.uploads import SCHEME as UPLOAD
 from runtime.fetch.uploads import UploadAccess
 from runtime.file_names import shown
 from runtime.workspace import Workspace
@@ -90,14 +91,19 @@ def _entry(index: int, image: InputFile, workspace: Workspace) -> _Entry:
         path.touch()
     except InputRejected as exc:
         raise InputRejected(f"images[{index}]: {exc.message}") from exc
-    return _Entry(label=label, scheme=_scheme(image.image), text=image.image, path=path)
+    return _Entry(label=label, scheme=scheme_of(image.image), text=image.image, path=path)
 
 
-def _scheme(text: str) -> str | None:
-    """The scheme of an address, lower case; None for base64, a `data:` URL included."""
+def scheme_of(text: str) -> str | None:
+    """The scheme of an entry's address, lower case; None for base64, a `data:` URL included."""
     found = _SCHEME.match(text[:64])
     scheme = found[1].lower() if found else None
     return None if scheme == "data" else scheme
+
+
+def is_known(image: InputFile) -> bool:
+    """Whether the entry says by itself what the file holds; what an address leads to may change."""
+    return scheme_of(image.image) in (None, UPLOAD)
 
 
 @contextmanager
@@ -174,7 +180,7 @@ class _Fetch:
             s3.download(entry.text.strip(), sink, self._s3)
         elif entry.scheme == "s3":
             raise InputRejected("it is an s3:// address, which this deployment does not read")
-        elif entry.scheme == "upload" and self._uploads is not None:
+        elif entry.scheme == UPLOAD and self._uploads is not None:
             self._uploads.download(entry.text.strip(), sink)
         else:
             raise InputRejected(f"its scheme is {entry.scheme!r}, expected https, http, s3, upload or base64")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import io
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from runtime.build import build, build_artifacts
 from runtime.cancellation import CancelFlag
@@ -66,6 +70,40 @@ def raising(error: Exception, *, after: int = 0) -> Callable[[], object]:
     return act
 
 
+COLORS = {"red": (255, 0, 0), "blue": (0, 0, 255)}
+
+
+def picture(color: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), COLORS[color]).save(file, "png")
+    return file.getvalue()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[dict[str, bytes]], str]]:
+    """`serve({"/path?query": body})`: where a server of this machine's answers these."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(bodies: dict[str, bytes]) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(bodies[self.path])
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     folders = {"STORAGE_BASE_PATH": "data", "MODELS_PATH": "models", "COMFYUI_TEMP_PATH": "work"}
@@ -118,6 +156,24 @@ def test_what_was_stored_before_a_failure_is_taken_back(worker: Worker, settings
     run_with(worker, "artifacts", "put", raising(StorageUnavailable("away"), after=1))
     kept = [found.key for found in build_artifacts(settings).list("outputs/")]
     assert len(kept) == 2  # the next job's
+
+
+def test_outputs_kept_of_an_address_are_not_another_job_s(
+    settings: Settings, serve: Callable[[dict[str, bytes]], str]
+) -> None:
+    """The query is no part of what makes requests the same, and yet another picture may lie behind it."""
+    address = serve({"/a?red": picture("red"), "/a?blue": picture("blue")})
+    load = {**GRAPH, "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
+    worker = build(settings.model_copy(update={"allow_private_urls": True}))
+    whole = worker._parts
+    away: Any = Failing(whole.artifacts, "put", raising(StorageUnavailable("away")))
+    for parts, color, id in ((replace(whole, artifacts=away), "red", "a"), (whole, "blue", "b"), (whole, "red", "a2")):
+        worker._parts = parts
+        result = run(worker, workflow=load, images=[{"name": "a.png", "image": f"{address}/a?{color}"}], job_id=id)
+        assert result.status == ("failed" if id == "a" else "completed"), result.error
+        made = [whole.artifacts.get(output.key or "") for output in result.outputs]
+        assert all(data and Image.open(io.BytesIO(data)).getpixel((0, 0)) == COLORS[color] for data in made)
+    worker.close()
 
 
 def test_an_end_that_the_job_store_does_not_take_is_written_with_the_next_job(worker: Worker) -> None:

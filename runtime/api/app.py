@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from runtime.api.browser_guard import BrowserGuard
 from runtime.api.guards import REQUEST_ID, Guards
 from runtime.api.measured import Measured
 from runtime.api.openapi import DescribedApi
@@ -30,6 +31,7 @@ from runtime.api.routes import (
     statistics,
     templates,
 )
+from runtime.artifacts.links import FILES_PATH
 from runtime.errors import Internal, InvalidRequest, ServerlessError
 
 _log = logging.getLogger(__name__)
@@ -68,6 +70,14 @@ def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
         )
     if parts.trusted_hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(parts.trusted_hosts))
+    if parts.accounts is None:  # there is no token that a foreign page would lack
+        app.add_middleware(
+            BrowserGuard,
+            origins=parts.cors_origins,
+            hosts=parts.trusted_hosts,
+            is_open=parts.here_alone,
+            links=FILES_PATH,
+        )
     larger = {"/files/upload": parts.max_file_bytes + _FORM_BYTES}
     app.add_middleware(Guards, max_body_bytes=parts.max_body_bytes, larger=larger, clock=parts.clock)
     app.add_middleware(Measured, recorder=parts.recorder, clock=parts.clock)

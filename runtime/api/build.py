@@ -59,9 +59,10 @@ def build_documents(settings: Settings, clock: Clock) -> DocumentStore:
     return DynamoDocumentStore(settings.dynamodb_documents_table, access=access, clock=clock)
 
 
-def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
+def build_api(settings: Settings, *, clock: Clock | None = None, here_alone: bool = False) -> FastAPI:
     """The app, with a worker in this process where DISPATCH names `local`: it begins to load at once, and ends with it.
 
+    `here_alone`: it listens where only this machine reaches it.
     Raises SettingsInvalid where tokens must be asked for and nothing is there to sign them with, and for a dispatcher
     that lacks a setting.
     """
@@ -95,7 +96,12 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         clock=clock,
         quotas=_quotas(settings, documents, jobs, clock),
         cache=ResultCache(
-            documents, jobs, partial(_files_named, folders, settings), clock=clock, ttl_s=settings.result_cache_ttl_s
+            documents,
+            jobs,
+            artifacts,
+            partial(_files_named, folders, settings),
+            clock=clock,
+            ttl_s=settings.result_cache_ttl_s,
         ),
         recorder=recorder,
     )
@@ -124,6 +130,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         title=settings.api_title,
         cors_origins=settings.cors_origins if settings.enable_cors else (),
         trusted_hosts=settings.trusted_hosts,
+        here_alone=here_alone,
         docs=settings.api_docs,
         redoc=settings.api_docs and settings.enable_redoc,
         recorder=recorder,

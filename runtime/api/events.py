@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.errors import ServerlessError
 from runtime.jobs.record import JobKey, JobRecord, Status
 from runtime.progress import Preview, Progress
+
+_log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 QUIET_S = 15.0
@@ -35,10 +39,16 @@ class _Watch:
     record: JobRecord | None = None
     live: Progress | None = None
     preview: Preview | None = None
+    is_removed: bool = False
     watchers: int = 0
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     look: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be seen of the job: it has ended, or was removed."""
+        return self.is_removed or (self.record is not None and self.record.status.is_terminal)
 
     def tell(self) -> None:
         """Wake everybody who waits for a change."""
@@ -70,7 +80,7 @@ class EventHub:
             loop.call_soon_threadsafe(self._noted, key, progress)
 
     async def events(self, key: JobKey, *, after: int = 0) -> AsyncIterator[Event]:
-        """The job's events until it has ended; of a state with a revision up to `after`, none.
+        """The job's events until it has ended or is removed; of a state with a revision up to `after`, none.
 
         A state is told once, as it is when it is looked at: what was passed through between two looks is left out.
         """
@@ -98,7 +108,7 @@ class EventHub:
                 seen = record.revision
                 for event in _told(record):
                     yield event
-            if record is not None and record.status.is_terminal:
+            if watch.is_over:
                 return
             if watch.live is not None and watch.live != live:
                 live = watch.live
@@ -114,18 +124,29 @@ class EventHub:
     async def _look(self, key: JobKey, watch: _Watch) -> None:
         while True:
             watch.look.clear()
-            record = await asyncio.to_thread(self._find, key)
-            if record is not None and record != watch.record:
-                watch.record = record
-                if self._find_preview is not None and watch.live is None and record.status is Status.RUNNING:
-                    watch.preview = await asyncio.to_thread(self._find_preview, key) or watch.preview
-                watch.tell()
-            if record is not None and record.status.is_terminal:
+            try:
+                await self._look_once(key, watch)
+            except ServerlessError as exc:  # the next look may find the store back
+                _log.warning("a watched job could not be looked at: %s", exc.message)
+            if watch.is_over:
                 return
             try:
                 await asyncio.wait_for(watch.look.wait(), self._look_every_s)
             except asyncio.TimeoutError:
                 continue
+
+    async def _look_once(self, key: JobKey, watch: _Watch) -> None:
+        record = await asyncio.to_thread(self._find, key)
+        if record is None and watch.record is not None:
+            watch.is_removed = True
+            watch.tell()
+        if record is None or record == watch.record:
+            return
+        watch.record = record
+        watch.tell()
+        if self._find_preview is not None and watch.live is None and record.status is Status.RUNNING:
+            watch.preview = await asyncio.to_thread(self._find_preview, key) or watch.preview
+            watch.tell()
 
     def _noted(self, key: JobKey, progress: Progress | None) -> None:
         watch = self._watches.get(key)

@@ -95,7 +95,7 @@ class Executions:
             batch_id=batch_id,
         )
         if (self._cache.is_on or self._quotas.is_on) and self._jobs.get(tenant, job_id) is None:
-            earlier = self._cache.find(tenant, job_id, request)
+            earlier = self._cache.find(facts, request)
             if earlier is not None:
                 return Submitted(record=self._answered(facts, request, earlier), is_new=True)
             if batch_id is None:

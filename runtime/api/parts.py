@@ -55,6 +55,8 @@ class ApiParts:
     registration: bool = True
     cors_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
+    here_alone: bool = False
+    """Whether only this machine reaches the API: then no other name than its own is answered to without tokens."""
     docs: bool = True
     redoc: bool = True
     title: str = "ComfyUI Serverless"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from runtime.artifacts.store import ArtifactStore
 from runtime.canonical import sha256_of_json
 from runtime.clock import Clock, epoch_s
 from runtime.documents.store import DocumentStore
-from runtime.jobs.record import JobRecord, Status
+from runtime.inputs import is_known
+from runtime.jobs.record import JobFacts, JobRecord, Status
 from runtime.jobs.store import JobStore
 from runtime.request import JobRequest
 
@@ -24,10 +26,18 @@ class ResultCache:
     """
 
     def __init__(
-        self, documents: DocumentStore, jobs: JobStore, files: FilesNamed, *, clock: Clock, ttl_s: int
+        self,
+        documents: DocumentStore,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        files: FilesNamed,
+        *,
+        clock: Clock,
+        ttl_s: int,
     ) -> None:
         self._documents = documents
         self._jobs = jobs
+        self._artifacts = artifacts
         self._files = files
         self._clock = clock
         self._ttl_s = ttl_s
@@ -36,18 +46,24 @@ class ResultCache:
     def is_on(self) -> bool:
         return self._ttl_s > 0
 
-    def find(self, tenant: str, job_id: str, request: JobRequest) -> JobRecord | None:
-        """A job that completed for the same request within the time; where there is none, `job_id` may become it."""
+    def find(self, facts: JobFacts, request: JobRequest) -> JobRecord | None:
+        """A job that completed for the same request within the time; where there is none, that of `facts` may become it.
+
+        Not one whose files are gone; nor one that has the id of a job that is, and is of another request.
+        """
         if not self.is_on or not _is_known(request):
             return None
+        tenant = facts.tenant
         name = _digest(request, self._files())
         known = self._documents.get(_collection(tenant), name)
         if known is not None:
             record = self._jobs.get(tenant, known.value["job_id"])
-            if record is not None and self._is_fresh(record):
+            is_same = record is not None and record.request_sha256 == known.value.get("request_sha256")
+            if record is not None and is_same and self._is_fresh(record) and self._is_whole(record):
                 return record
         now = int(self._clock.wall())
-        self._documents.put(_collection(tenant), name, {"job_id": job_id}, expires_at=now + 2 * self._ttl_s)
+        first = {"job_id": facts.job_id, "request_sha256": facts.request_sha256}
+        self._documents.put(_collection(tenant), name, first, expires_at=now + 2 * self._ttl_s)
         return None
 
     def _is_fresh(self, record: JobRecord) -> bool:
@@ -55,12 +71,13 @@ class ResultCache:
             return False
         return self._clock.wall() - epoch_s(record.finished_at) < self._ttl_s
 
+    def _is_whole(self, record: JobRecord) -> bool:
+        return all(self._artifacts.stat(output.key) is not None for output in record.outputs)
+
 
 def _is_known(request: JobRequest) -> bool:
     """Whether the content of all inputs is. A request that wants a webhook is run: its worker is who calls it."""
-    return request.webhook is None and all(
-        "://" not in image.image[:8] or image.image[:5] == "data:" for image in request.images
-    )
+    return request.webhook is None and all(map(is_known, request.images))
 
 
 def _digest(request: JobRequest, files: Mapping[str, str]) -> str:

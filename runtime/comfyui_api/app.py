@@ -10,10 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
+from runtime.api.browser_guard import BrowserGuard
 from runtime.api.guards import Guards
 from runtime.api.problems import MEDIA_TYPE, headers_of, problem_of
 from runtime.comfyui_api.errors import PromptRefused, status_here
-from runtime.comfyui_api.guard import BrowserGuard
 from runtime.comfyui_api.page import add_page
 from runtime.comfyui_api.parts import ComfyParts
 from runtime.comfyui_api.routes import catalogue, files, prompts, socket, system, user

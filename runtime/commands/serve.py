@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> int:
         comfyui_port = settings.comfyui_port if arguments.comfyui_port is None else arguments.comfyui_port
         ports = [port, *([comfyui_port] if comfyui_port else [])]
         listener, *more = listeners = [_listener(host, each) for each in ports]
-        server = _server(settings, [socket.getsockname()[1] for socket in more])
+        server = _server(settings, host, [socket.getsockname()[1] for socket in more])
     except SettingsInvalid as exc:
         print(f"comfyui-serverless serve: {exc.message}", file=sys.stderr)
         return 2
@@ -57,14 +57,14 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _server(settings: Settings, comfyui_ports: Sequence[int]) -> Server:
+def _server(settings: Settings, host: str, comfyui_ports: Sequence[int]) -> Server:
     """The server of the HTTP API, and of ComfyUI's own on the ports that are its."""
     try:
         import uvicorn
 
         from runtime.api.build import build_api
 
-        app: ASGIApp = (api := build_api(settings))
+        app: ASGIApp = (api := build_api(settings, here_alone=_is_loopback(host)))
         if comfyui_ports:
             from runtime.comfyui_api.app import build_comfyui_app
             from runtime.comfyui_api.by_port import ByPort

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from runtime.api.events import Event, EventHub
+from runtime.errors import StateUnavailable
 from runtime.jobs.record import JobKey, JobRecord, Status, StoredOutput
 from runtime.progress import Preview, Progress
 
@@ -28,14 +29,17 @@ DONE = replace(RECORD, status=Status.COMPLETED, revision=3, outputs=(OUTPUT,))
 class Store:
     """One job, and how often it was looked at."""
 
-    def __init__(self, *states: JobRecord) -> None:
+    def __init__(self, *states: JobRecord | StateUnavailable | None) -> None:
         self.states = list(states)
         self.looks = 0
 
-    def find(self, key: JobKey) -> JobRecord:
+    def find(self, key: JobKey) -> JobRecord | None:
         assert key == KEY
         self.looks += 1
-        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if isinstance(state, StateUnavailable):
+            raise state
+        return state
 
 
 async def all_of(events: AsyncIterator[Event]) -> list[Event]:
@@ -56,6 +60,15 @@ def test_every_state_is_told_by_its_revision_until_the_end() -> None:
 def test_what_was_seen_is_not_told_again() -> None:
     assert told(EventHub(Store(DONE).find), after=3) == []
     assert told(EventHub(Store(DONE).find), after=2) == [("output", None), ("status", 3)]
+
+
+def test_a_store_that_does_not_answer_once_ends_no_stream() -> None:
+    hub = EventHub(Store(RECORD, StateUnavailable("away"), DONE).find, look_every_s=0.001)
+    assert told(hub) == [("status", 1), ("output", None), ("status", 3)]
+
+
+def test_the_stream_of_a_job_that_is_removed_ends() -> None:
+    assert told(EventHub(Store(RECORD, None).find, look_every_s=0.001)) == [("status", 1)]
 
 
 def test_all_who_watch_a_job_share_its_looks() -> None:

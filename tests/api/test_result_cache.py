@@ -11,6 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from runtime.inputs import is_known
+from runtime.request import JobRequest
+
 OpenApi = Callable[..., TestClient]
 Workflow = Callable[..., dict[str, Any]]
 SECRET_KEY = "0123456789abcdef0123456789abcdef"
@@ -66,6 +69,29 @@ def test_inputs_are_compared_by_their_content(cached: TestClient) -> None:
     first, same, other = (run(cached, LOAD, images=each) for each in images)
     assert came_from(same) == first["execution_id"]
     assert came_from(other) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["https://a.example/a.png", "   HTTPS://a.example/a.png", "\n\n\ns3://bucket/a.png"]
+)
+def test_an_address_is_of_unknown_content_however_it_is_written(address: str) -> None:
+    request, _ = JobRequest.parse({"workflow": LOAD, "images": [{"name": "mine.png", "image": address}]})
+    assert not is_known(request.images[0])
+
+
+def test_an_id_that_names_another_request_now_gives_none_of_its_outputs(cached: TestClient, workflow: Workflow) -> None:
+    run(cached, workflow(10), job_id="again")
+    cached.delete("/workflows/again")
+    run(cached, workflow(11), job_id="again")
+    assert came_from(run(cached, workflow(10))) is None
+
+
+def test_outputs_whose_files_were_deleted_are_made_anew(cached: TestClient, workflow: Workflow) -> None:
+    first = run(cached, workflow(12))
+    cached.delete(f"/workflows/{first['execution_id']}/files")
+    second = run(cached, workflow(12))
+    assert came_from(second) is None
+    assert cached.get(second["outputs"][0]["url"]).status_code == 200
 
 
 def test_a_model_whose_file_has_changed_is_another(open_api: OpenApi, tmp_path: Path, workflow: Workflow) -> None:

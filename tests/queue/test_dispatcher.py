@@ -65,16 +65,17 @@ def test_a_request_that_cannot_be_sent_is_refused_before_it_is_stored(dispatcher
     clock = ManualClock()
     jobs = SqliteJobStore(tmp_path / "jobs.db", clock=clock)
     documents = SqliteDocumentStore(tmp_path / "documents.db", clock=clock)
+    artifacts = FolderArtifactStore(tmp_path / "artifacts", base_url="http://files")
     executions = Executions(
         jobs,
-        FolderArtifactStore(tmp_path / "artifacts", base_url="http://files"),
+        artifacts,
         dispatcher,
         max_request_bytes=100_000,
         web=WebAccess(),
         signer=Signer.parse(""),
         clock=clock,
         quotas=Quotas(documents, jobs, clock=clock, max_running=0, max_gpu_s_per_day=0),
-        cache=ResultCache(documents, jobs, dict, clock=clock, ttl_s=0),
+        cache=ResultCache(documents, jobs, artifacts, dict, clock=clock, ttl_s=0),
     )
     with pytest.raises(InvalidRequest, match="cannot wait in a queue"):
         executions.submit("acme", request(job_id="job-1", comfy_org_api_key="s3cret"))

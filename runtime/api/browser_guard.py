@@ -2,8 +2,8 @@
 
 A browser sends along what it knows of a person, and reaches this machine's own ports, whichever page makes it call. So
 a page of another origin is refused (by Origin, and by Sec-Fetch-Site where a browser sends that), websockets included.
-Without tokens only names of this machine are answered to, and TRUSTED_HOSTS: another name may be a foreign page's, led
-here by its DNS. With tokens TRUSTED_HOSTS bounds the names where it is set.
+Where whoever is on this machine may do everything, only its own names are answered to, and TRUSTED_HOSTS: another name
+may be a foreign page's, led here by its DNS. Otherwise TRUSTED_HOSTS bounds the names where it is set.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse
+
+from runtime.api.errors import Forbidden
+from runtime.api.problems import MEDIA_TYPE, problem_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,22 +25,33 @@ _POLICY_VIOLATED = 1008
 
 
 class BrowserGuard:
-    """An ASGI middleware: 403 for a foreign page, and with `is_open` for a host name that is not this machine's."""
+    """An ASGI middleware: 403 for a foreign page, and with `is_open` for a host name that is not this machine's.
 
-    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], hosts: tuple[str, ...], is_open: bool) -> None:
+    What begins with `links` is read whoever asks: a signature in it says that they may, and pages show pictures by it.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, origins: tuple[str, ...], hosts: tuple[str, ...], is_open: bool, links: str | None = None
+    ) -> None:
         self._app = app
         self._origins = origins
         self._hosts = hosts
         self._is_open = is_open
+        self._links = links
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reason = self._reason(Headers(scope=scope)) if scope["type"] in ("http", "websocket") else None
+        is_asked = scope["type"] in ("http", "websocket") and not self._is_link(scope)
+        reason = self._reason(Headers(scope=scope)) if is_asked else None
         if reason is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await PlainTextResponse(reason, status_code=403)(scope, receive, send)
+            refusal = JSONResponse(problem_of(Forbidden(reason)), 403, media_type=MEDIA_TYPE)
+            await refusal(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": _POLICY_VIOLATED, "reason": reason})
+
+    def _is_link(self, scope: Scope) -> bool:
+        return bool(self._links) and scope.get("method") in ("GET", "HEAD") and scope["path"].startswith(self._links)
 
     def _reason(self, headers: Headers) -> str | None:
         """Why the call is refused; None if it is not."""
