@@ -225,7 +225,7 @@ class Attempt:
 
 
 def _kept_name(request: JobRequest, record: JobRecord) -> str:
-    """What another job of the same request finds kept outputs by; no other does where an input's content is not known."""
+    """By what another job of the same request finds kept outputs: none does where an input's content is not known."""
     name = f"{record.tenant}.{record.request_sha256}"
     return name if all(map(is_known, request.images)) else f"{name}.{record.job_id}"
 

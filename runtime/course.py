@@ -11,7 +11,7 @@ from runtime.artifacts.previews import StoredPreviews
 from runtime.attempt import Attempt, Finished
 from runtime.cancellation import CancelFlag
 from runtime.clock import epoch_s
-from runtime.errors import Cancelled, HandedBack, Internal, LeaseLost, ServerlessError, StateUnavailable
+from runtime.errors import Cancelled, HandedBack, Internal, LeaseLost, NodeFailed, ServerlessError, StateUnavailable
 from runtime.jobs.leases import GRACE_S, LEASE_S, Claim
 from runtime.jobs.record import JobError, JobFacts, JobRecord, Origin, Status
 from runtime.progress import Progress, ProgressSink
@@ -140,6 +140,8 @@ class Course:
             return attempt.execute(on_progress)
         except ServerlessError as exc:
             return exc
+        except SystemExit as exc:  # some node's code, wherever it was called: the worker goes on
+            return NodeFailed(f"a node called for the end of the process: SystemExit: {exc}")
         except Exception as exc:  # the job's failure is recorded, whatever it was
             _log.exception("job %s failed", attempt.job_id)
             return Internal(f"{type(exc).__name__}: {exc}")

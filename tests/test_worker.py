@@ -27,6 +27,9 @@ from runtime.settings import Settings
 from runtime.worker import Worker
 
 NODES = """
+import sys
+
+
 class Fail:
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "run"
@@ -37,6 +40,19 @@ class Fail:
 
     def run(self, image):
         raise RuntimeError("it broke")
+
+
+class Exit(Fail):
+    def run(self, image):
+        raise SystemExit(3)
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, where):
+        return True if where == "run" else sys.exit(4)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"image": ("IMAGE",), "where": ("STRING",)}}
 
 
 class Forever:
@@ -85,7 +101,7 @@ class Say:
         return {"ui": {"text": [text]}}
 
 
-NODE_CLASS_MAPPINGS = {"Fail": Fail, "Forever": Forever, "Say": Say, "Away": Defect}
+NODE_CLASS_MAPPINGS = {"Fail": Fail, "Exit": Exit, "Forever": Forever, "Say": Say, "Away": Defect}
 """
 Run = Callable[..., JobResult]
 
@@ -329,6 +345,17 @@ def test_a_node_that_fails_is_named_and_nothing_of_the_job_stays(run: Run, home:
     assert result.error is not None
     assert (result.error.node_id, result.error.message) == ("3", "Fail (node 3): RuntimeError: it broke")
     assert home.stored() == []
+
+
+@pytest.mark.parametrize(("where", "node_id"), [("run", "3"), ("check", None)])
+def test_a_node_that_ends_the_process_ends_its_job_alone(run: Run, where: str, node_id: str | None) -> None:
+    exiting = {"3": node("Exit", image=["1", 0], where=where), "4": node("SaveImage", images=["3", 0])}
+    exiting["4"]["inputs"]["filename_prefix"] = "x"
+    result = run({**GRAPH, **exiting})
+    assert (result.status, code(result)) == ("failed", "node_failed")
+    assert result.error is not None
+    assert result.error.node_id == node_id
+    assert run().status == "completed"
 
 
 def test_a_cancelled_job_ends_within_a_step_and_leaves_nothing(run: Run, home: Home) -> None:

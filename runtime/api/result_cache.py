@@ -47,9 +47,9 @@ class ResultCache:
         return self._ttl_s > 0
 
     def find(self, facts: JobFacts, request: JobRequest) -> JobRecord | None:
-        """A job that completed for the same request within the time; where there is none, that of `facts` may become it.
+        """A job that completed for the same request within the time; else None, and that of `facts` may become it.
 
-        Not one whose files are gone; nor one that has the id of a job that is, and is of another request.
+        Not one whose files are gone, nor another request's that has the id now.
         """
         if not self.is_on or not _is_known(request):
             return None

@@ -60,9 +60,9 @@ class Home:
     def dispatcher(self, gpu: Any) -> LocalDispatcher:
         return LocalDispatcher(gpu, self.jobs, self.documents, clock=SystemClock(), on_event=self.note)
 
-    def send(self, dispatcher: LocalDispatcher, job_id: str, priority: str = "normal") -> JobKey:
+    def send(self, dispatcher: LocalDispatcher, job_id: str, priority: str = "normal", *, tenant: str = "t") -> JobKey:
         request, _ = JobRequest.parse({"workflow": {}, "priority": priority})
-        facts = JobFacts(tenant="t", job_id=job_id, request_sha256="r", workflow_sha256="w")
+        facts = JobFacts(tenant=tenant, job_id=job_id, request_sha256="r", workflow_sha256="w")
         self.jobs.create(facts, dispatch_by=2e9, request=request.to_text())
         dispatcher.send(facts.key, request)
         return facts.key
@@ -103,6 +103,52 @@ def test_the_highest_priority_runs_first_and_each_in_its_order(home: Home) -> No
         home.is_left.acquire()
     dispatcher.close()
     assert gpu.began == [("t", "c"), ("t", "b"), ("t", "d"), ("t", "a")]
+
+
+def test_tenants_take_turns_so_that_one_who_queues_many_holds_up_nobody(home: Home) -> None:
+    gpu = Gpu()
+    dispatcher = home.dispatcher(gpu)
+    for tenant, job_id in (
+        *(("many", f"m{number}") for number in range(4)),
+        ("one", "o0"),
+        ("two", "t0"),
+        ("two", "t1"),
+    ):
+        home.send(dispatcher, job_id, tenant=tenant)
+    dispatcher.start()
+    for _ in range(7):
+        gpu.arrived.acquire()
+        gpu.end(gpu.began[-1][1])
+        home.is_left.acquire()
+    dispatcher.close()
+    assert [job_id for _, job_id in gpu.began] == ["m0", "o0", "t0", "m1", "t1", "m2", "m3"]
+
+
+def test_a_job_that_the_worker_could_not_begin_is_found_by_the_next_start(home: Home, started: Any) -> None:
+    first, gpu = started()
+    for job_id, failure in (("a", RuntimeError("no GPU")), ("b", SystemExit(1))):
+        home.send(first, job_id)
+        gpu.arrived.acquire()
+        gpu.open[job_id].set_exception(failure)
+        home.is_left.acquire()
+    first.close()
+    _, again = started()
+    for _ in range(2):
+        again.arrived.acquire()
+        again.end(again.began[-1][1])
+    assert again.began == [("t", "a"), ("t", "b")]
+
+
+def test_a_stored_request_that_cannot_be_read_holds_up_no_other(home: Home, started: Any) -> None:
+    first = home.dispatcher(Gpu())
+    facts = JobFacts(tenant="t", job_id="a", request_sha256="r", workflow_sha256="w")
+    home.jobs.create(facts, dispatch_by=2e9, request='{"workflow": {}, "of another release": 1}')
+    first.send(facts.key, JobRequest(workflow={}))
+    home.send(first, "b")
+    _, gpu = started()
+    gpu.arrived.acquire()
+    gpu.end("b")
+    assert gpu.began == [("t", "b")]
 
 
 def test_a_job_that_was_sent_twice_runs_once(home: Home, started: Any) -> None:

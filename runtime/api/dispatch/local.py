@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import logging
 import threading
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from runtime.cancellation import CancelFlag
 from runtime.clock import Clock
 from runtime.documents.store import DocumentStore
-from runtime.errors import ServerlessError
+from runtime.errors import InvalidRequest, ServerlessError
 from runtime.jobs.record import Dispatch, JobKey
 from runtime.jobs.store import JobStore
 from runtime.progress import Progress
@@ -35,18 +34,21 @@ OnEvent = Callable[[JobKey, "Progress | None"], None]
 """Called on the worker's threads: a job's progress, or None when it has left the worker."""
 
 
-@dataclass(order=True)
+@dataclass(kw_only=True)
 class _Waiting:
     rank: int
     number: int
-    not_before: float = field(compare=False)
-    key: JobKey = field(compare=False)
-    request: JobRequest = field(compare=False)
-    context: Context = field(compare=False, default_factory=copy_context)
+    not_before: float
+    key: JobKey
+    request: JobRequest
+    context: Context = field(default_factory=copy_context)
 
 
 class LocalDispatcher:
-    """The queue before one GpuThread. What waits in it is listed in the document store: a restart finds it again."""
+    """The queue before one GpuThread. What waits in it is listed in the document store: a restart finds it again.
+
+    Among jobs of one priority the tenants take turns, each with its oldest: who queues many waits behind their own.
+    """
 
     within_s = 86_400.0
 
@@ -59,9 +61,10 @@ class LocalDispatcher:
         self._documents = documents
         self._clock = clock
         self._on_event = on_event
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
+        self._turns: dict[str, int] = {}
         self._known: set[JobKey] = set()
         self._running: tuple[JobKey, CancelFlag] | None = None
         self._closed = False
@@ -103,8 +106,9 @@ class LocalDispatcher:
             if key in self._known:
                 return
             self._known.add(key)
+            number = next(self._numbers)
             rank = _RANK[request.priority]
-            heapq.heappush(self._waiting, _Waiting(rank, next(self._numbers), not_before, key, request))
+            self._waiting.append(_Waiting(rank=rank, number=number, not_before=not_before, key=key, request=request))
             self._changed.notify_all()
 
     def _loop(self) -> None:
@@ -124,11 +128,17 @@ class LocalDispatcher:
             if not ready:
                 self._changed.wait(timeout=_LOOK_EVERY_S if self._waiting else None)
                 return None
-            first = min(ready)
+            first = min(ready, key=lambda waiting: (waiting.rank, self._turn_of(waiting), waiting.number))
             self._waiting.remove(first)
-            heapq.heapify(self._waiting)
+            tenants = {waiting.key.tenant for waiting in self._waiting}
+            self._turns = {tenant: turn for tenant, turn in self._turns.items() if tenant in tenants}
+            self._turns[first.key.tenant] = next(self._numbers)
             self._running = (first.key, CancelFlag())
             return first
+
+    def _turn_of(self, waiting: _Waiting) -> int:
+        """When the job's tenant last had its turn; 0 for one who waits for the first."""
+        return self._turns.get(waiting.key.tenant, 0)
 
     def _run(self, waiting: _Waiting) -> None:
         key, request = waiting.key, waiting.request
@@ -144,14 +154,16 @@ class LocalDispatcher:
         )
         try:
             result = job.result()
-        except Exception:  # the worker could not be built: every job would fail so, and each stays in the store
+        except BaseException:  # the worker could not be built, and every job would fail so; each stays in the store
             _log.exception("job %s could not be run", key.job_id)
             result = None
         with self._changed:
             self._running = None
             self._known.discard(key)
         self._on_event(key, None)
-        if result is None or result.retry_after_s is None:
+        if result is None:  # it stays in the list: the next start, of a worker that can be built, finds it there
+            return
+        if result.retry_after_s is None:
             self._forget(key)
         elif not self._closed:
             self._push(key, request, not_before=self._clock.monotonic() + result.retry_after_s)
@@ -177,5 +189,9 @@ class LocalDispatcher:
         if text is None:
             self._documents.delete(_COLLECTION, name)
             return
-        request, _ = JobRequest.parse(text)
+        try:
+            request, _ = JobRequest.parse(text)
+        except InvalidRequest as exc:  # of another release's: it holds up no other, and ends by its dispatch deadline
+            _log.error("job %s is left out, its stored request cannot be read: %s", key.job_id, exc.message)
+            return
         self._push(key, request, not_before=0.0)

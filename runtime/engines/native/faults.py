@@ -39,11 +39,11 @@ def translated(node: Node, call: Callable[[], _T]) -> _T:
     except ServerlessError as exc:
         exc.node_id = exc.node_id or node.id
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:  # a node that calls sys.exit() ends its job, and not the worker
         raise fault(exc, node_id=node.id, class_type=node.class_type) from exc
 
 
-def fault(exc: Exception, *, node_id: str, class_type: str) -> ServerlessError:
+def fault(exc: Exception | SystemExit, *, node_id: str, class_type: str) -> ServerlessError:
     """The error of ours that `exc`, raised by a node, means; the traceback of one that is the node's own is logged."""
     where = f"{class_type} (node {node_id})"
     if _is_out_of_memory(exc):
@@ -54,15 +54,15 @@ def fault(exc: Exception, *, node_id: str, class_type: str) -> ServerlessError:
     return NodeFailed(f"{where}: {type(exc).__name__}: {_one_line(exc)}", node_id=node_id)
 
 
-def _is_out_of_memory(exc: Exception) -> bool:
+def _is_out_of_memory(exc: Exception | SystemExit) -> bool:
     if isinstance(exc, MemoryError) or type(exc).__name__ == "OutOfMemoryError":
         return True
     return isinstance(exc, RuntimeError) and any(sign in str(exc) for sign in _NO_MEMORY)
 
 
-def _is_fatal_to_the_device(exc: Exception) -> bool:
+def _is_fatal_to_the_device(exc: Exception | SystemExit) -> bool:
     return isinstance(exc, RuntimeError) and "CUDA error" in str(exc) and any(sign in str(exc) for sign in _FATAL)
 
 
-def _one_line(exc: Exception) -> str:
+def _one_line(exc: Exception | SystemExit) -> str:
     return " ".join(str(exc).split())[:500]
