@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from runtime.api.parts import ApiParts
 from runtime.errors import InvalidRequest
+from runtime.json_text import read_json
 from runtime.request import JobRequest
 
 
 def read_body(body: bytes) -> Any:
     """What the body holds, out of `input` where it is within that. Raises InvalidRequest where it is no JSON."""
     try:
-        data = json.loads(body)
+        data = read_json(body)
     except (ValueError, RecursionError) as exc:
         raise InvalidRequest(f"the body is not JSON: {str(exc)[:200]}") from exc
     return data["input"] if isinstance(data, dict) and set(data) == {"input"} else data

@@ -84,6 +84,7 @@ def _listed(found: Document) -> Template:
 
 def _sha256(workflow: Mapping[str, Any]) -> str:
     try:
+        json.dumps(workflow, ensure_ascii=False, allow_nan=False).encode()  # what no answer could hold is not kept
         return sha256_of_json(workflow)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidRequest(f"the workflow is no plain JSON: {exc}") from exc

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from runtime.errors import InvalidRequest
+from runtime.json_text import read_json
 
 _MOST_IDS = 1_000
 
@@ -13,7 +13,7 @@ _MOST_IDS = 1_000
 def value_in(body: bytes) -> Any:
     """What the body holds. Raises InvalidRequest where it is not JSON."""
     try:
-        return json.loads(body)
+        return read_json(body)
     except (ValueError, RecursionError) as exc:
         raise InvalidRequest(f"the body is not JSON: {str(exc)[:200]}") from exc
 

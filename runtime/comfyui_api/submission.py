@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +11,14 @@ from runtime.comfyui_api.errors import PromptRefused
 from runtime.comfyui_api.websocket_images import run_as_previews
 from runtime.errors import InvalidRequest
 from runtime.graph.workflow import Graph, parse_workflow
+from runtime.json_text import read_json
 from runtime.request import JobRequest
 
 USER = "comfyui"
 """The `user_id` of every job that came this way, by which they are listed."""
 
 _LONGEST_CLIENT_ID = 200
+_LARGEST_NUMBER = 1e15
 _LONGEST_S = 86_400.0  # ComfyUI has no time limit of its own; MAX_TIMEOUT_S is this deployment's
 
 
@@ -44,7 +45,6 @@ def read_submission(body: bytes) -> Submission:
     extra = _mapping(posted, "extra_data")
     prompt_id = str(posted.get("prompt_id") or uuid.uuid4())
     client_id = posted.get("client_id")
-    number = posted.get("number")
     is_front = posted.get("front") is True
     try:
         graph = parse_workflow(posted["prompt"])
@@ -67,7 +67,7 @@ def read_submission(body: bytes) -> Submission:
         request=request,
         prompt_id=prompt_id,
         client_id=client_id[:_LONGEST_CLIENT_ID] if isinstance(client_id, str) else None,
-        number=float(number) if isinstance(number, int | float) else None,
+        number=_number(posted.get("number")),
         is_front=is_front,
         sent=sent,
     )
@@ -75,12 +75,19 @@ def read_submission(body: bytes) -> Submission:
 
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
-        posted = json.loads(body)
+        posted = read_json(body)
     except (ValueError, RecursionError) as exc:
         raise PromptRefused(f"the body is not JSON: {str(exc)[:200]}", kind="invalid_prompt") from exc
     if not isinstance(posted, Mapping):
         raise PromptRefused('the body is no JSON object; expected {"prompt": {...}}', kind="no_prompt")
     return posted
+
+
+def _number(given: object) -> float | None:
+    """The prompt's place in the queue where a client asks for one; what is no number that a float can be is none."""
+    if not isinstance(given, int | float) or abs(given) > _LARGEST_NUMBER:
+        return None
+    return float(given)
 
 
 def _mapping(posted: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CHUNK = 77
 MAX_NESTING = 200
 MAX_CHARACTERS = 50_000  # some 150 chunks of words; a megabyte would hold the worker for minutes
+MAX_CHUNKS = 1024  # of one conditioning; textual inversions bring more than their names have letters
 
 _ROOM = CHUNK - 2  # between start and end
 _LONG_WORD = 8  # a word of so many tokens may be cut in two at the end of a chunk
@@ -137,7 +138,10 @@ def words(
 
 
 def pack(prompt_words: Iterator[Word] | Sequence[Word], *, pad_token: int) -> list[Chunk]:
-    """Lay words out in chunks, one at least. A short word that does not fit moves to the next, a long one is cut."""
+    """Lay words out in chunks, one at least. A short word that does not fit moves to the next, a long one is cut.
+
+    Raises InvalidRequest for more than 1024 chunks.
+    """
     chunks: list[Chunk] = []
     current: list[tuple[Token, float]] = []
     for word in prompt_words:
@@ -145,6 +149,8 @@ def pack(prompt_words: Iterator[Word] | Sequence[Word], *, pad_token: int) -> li
         while len(rest) > _ROOM - len(current):
             fitting = _ROOM - len(current) if len(word.tokens) >= _LONG_WORD else 0
             chunks.append(_close(current + rest[:fitting], pad_token))
+            if len(chunks) >= MAX_CHUNKS:
+                raise InvalidRequest(f"the prompt has more than {MAX_CHUNKS * _ROOM} tokens with its embeddings")
             current, rest = [], rest[fitting:]
         current += rest
     return [*chunks, _close(current, pad_token)]

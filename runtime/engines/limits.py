@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.nodes.pictures import Pictures
+from runtime.diffusion.prompt import CHUNK, MAX_CHUNKS
+from runtime.nodes.pictures import Pictures, tokens_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,16 @@ class GraphLimits:
                 return f"is given a {name} of {value}; this deployment takes {limit[0]:g} ({limit[1]})"
         return None
 
+    def refusal_of_conditioning(self, value: object) -> str | None:
+        """Why a node may not make the conditioning `value`; None if it may, or if it is none.
+
+        Each node of a chain may double its tokens or its prompts, so that a few dozen would take all memory there is.
+        """
+        tokens = tokens_in(value)
+        if tokens <= _MOST_TOKENS:
+            return None
+        return f"makes a conditioning of {tokens} tokens; there may be {_MOST_TOKENS}, over all its prompts"
+
     def refusal_of_result(self, result: Pictures) -> str | None:
         """Why a node may not make `result`; None if it may."""
         area = result.width * result.height
@@ -66,6 +77,7 @@ class GraphLimits:
 
 
 _BOUNDED = ("width", "height", "batch_size", "steps")
+_MOST_TOKENS = CHUNK * MAX_CHUNKS
 _BATCH_SLACK = 16  # frames of a video are a batch too
 
 

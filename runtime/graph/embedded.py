@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.errors import InvalidRequest
+from runtime.json_text import read_json
 
 _PNG, _RIFF, _WEBP, _GLB = b"\x89PNG\r\n\x1a\n", b"RIFF", b"WEBP", b"glTF"
 _LONGEST_TEXT = 64 << 20
@@ -82,7 +83,7 @@ def _parsed(text: Any) -> Any:
     if not isinstance(text, str | bytes):
         return text
     try:
-        return json.loads(text)
+        return read_json(text)
     except (ValueError, RecursionError):
         return None
 

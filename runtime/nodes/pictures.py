@@ -1,4 +1,4 @@
-"""How many pictures of what size a value holds, or a node is about to make."""
+"""How large a value is: its pictures and their size, held or about to be made, and the tokens of a conditioning."""
 
 from __future__ import annotations
 
@@ -28,3 +28,11 @@ def pictures_in(value: Any) -> Pictures | None:
     if len(shape) == 3 or (len(shape) == 4 and shape[3] in _CHANNELS):
         return Pictures(*shape[:3])
     return None
+
+
+def tokens_in(value: Any) -> int:
+    """How many tokens the entries of a CONDITIONING, [(1, T, D), options] each, have together; 0 of another value."""
+    if type(value) is not list:
+        return 0
+    shapes = [getattr(entry[0], "shape", ()) for entry in value if type(entry) is list and entry]
+    return sum(shape[1] for shape in shapes if len(shape) == 3)

@@ -86,6 +86,15 @@ def open_to_all(open_api: Callable[..., TestClient]) -> TestClient:
     return api
 
 
+@pytest.mark.parametrize("half", ['"class_type": "\\ud800"', '"class_type": "A", "_meta": {"title": "\\udfff"}'])
+@pytest.mark.parametrize("path", ["workflows/execute", "workflows/validate", "workflows/convert", "templates/half"])
+def test_half_a_character_is_refused_wherever_it_is(open_to_all: TestClient, path: str, half: str) -> None:
+    body = f'{{"workflow": {{"1": {{"inputs": {{}}, {half}}}}}}}'
+    answer = open_to_all.request("PUT" if "templates" in path else "POST", f"/{path}", content=body)
+    assert answer.status_code == 422, answer.text
+    assert open_to_all.get("/templates/half").status_code == 404
+
+
 def test_malformed_workflows_are_answered_and_the_worker_lives(open_to_all: TestClient) -> None:
     throw(open_to_all, count=BOUNDED)
 

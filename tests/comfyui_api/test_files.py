@@ -103,7 +103,17 @@ def test_a_mask_gives_its_alpha_to_the_original_which_keeps_its_text(comfy: Any,
     assert pixel(comfy.view(name, channel="rgb")) == (10, 20, 30)
 
 
-@pytest.mark.parametrize("reference", ["x", "[]", '{"filename": 5}', '{"filename": "none.png", "type": "input"}'])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "x",
+        "[]",
+        '{"filename": 5}',
+        '{"filename": "\\ud800"}',
+        '{"filename": "../a"}',
+        '{"filename": "none.png", "type": "input"}',
+    ],
+)
 def test_a_mask_of_nothing_is_refused(upload: Any, reference: str) -> None:
     assert upload("m.png", png((0, 0, 0, 1)), "/upload/mask", original_ref=reference).status_code in (400, 404)
 
@@ -184,6 +194,12 @@ def test_settings_are_kept(comfy: Any) -> None:
     assert (comfy.ask("/settings/b"), comfy.ask("/settings/none")) == ({"c": []}, None)
     assert comfy.ask("/settings", [1])[0] == 400
     assert comfy.ask("/settings", {str(number): 0 for number in range(2001)})[0] == 400
+
+
+@pytest.mark.parametrize("value", [b'"\\ud800"', b"NaN", b'{"\\udfff": 1}'])
+def test_a_setting_that_no_answer_could_hold_is_refused(address: str, comfy: Any, value: bytes) -> None:
+    assert httpx.post(f"{address}/settings/bad", content=value).status_code == 400
+    assert "bad" not in comfy.ask("/settings")
 
 
 def test_what_the_page_asks_of_users_is_answered(comfy: Any) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 Make = Callable[..., dict[str, Any]]
@@ -50,6 +52,13 @@ def test_numbers_grow_and_the_front_of_the_queue_has_one_below_zero(comfy: Any, 
     first, second = (comfy.ask("/prompt", {"prompt": prompt()})["number"] for _ in range(2))
     assert second == first + 1
     assert comfy.ask("/prompt", {"prompt": prompt(), "front": True})["number"] < 0
+
+
+@pytest.mark.parametrize("number", ["1" * 400, "-1e999", "1e300", '"first"'])
+def test_a_number_that_is_none_is_not_the_prompts(address: str, prompt: Make, number: str) -> None:
+    body = f'{{"prompt": {json.dumps(prompt())}, "number": {number}}}'
+    accepted = httpx.post(f"{address}/prompt", content=body).json()
+    assert 0 <= accepted["number"] < 1e6
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from runtime.diffusion.prompt import Chunk, Segment, Word, pack, segments, words
+from runtime.diffusion.prompt import MAX_CHUNKS, Chunk, Segment, Word, pack, segments, words
 from runtime.diffusion.tokenizer import END_TOKEN, START_TOKEN
 from runtime.errors import InvalidRequest
 
@@ -105,3 +105,10 @@ def test_a_prompt_has_at_most_fifty_thousand_characters() -> None:
     assert len(segments("a" * 50_000)) == 1
     with pytest.raises(InvalidRequest, match="the prompt has 50001 characters, expected at most 50000"):
         segments("a" * 50_001)
+
+
+def test_embeddings_make_no_more_chunks_than_a_conditioning_may_have() -> None:
+    full = Word(tokens=[1] * 75)
+    assert len(pack([full] * MAX_CHUNKS, pad_token=PAD)) == MAX_CHUNKS
+    with pytest.raises(InvalidRequest, match="more than 76800 tokens with its embeddings"):
+        pack((full for _ in range(10**9)), pad_token=PAD)

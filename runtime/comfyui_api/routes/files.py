@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
@@ -17,6 +16,7 @@ from runtime.comfyui_api.parts import ComfyParts
 from runtime.comfyui_api.pictures import channel_of, smaller, with_alpha_of
 from runtime.errors import InvalidRequest
 from runtime.file_names import safe_name
+from runtime.json_text import read_json
 
 router = APIRouter()
 
@@ -109,12 +109,14 @@ def _upload_name(file: UploadFile, subfolder: str, folder: str) -> FileName:
 
 def _reference(text: str) -> FileName:
     try:
-        told = json.loads(text)
+        told = read_json(text)
     except (ValueError, RecursionError) as exc:
         raise InvalidRequest("original_ref is not JSON") from exc
     if not isinstance(told, dict) or not isinstance(told.get("filename"), str):
         raise InvalidRequest('original_ref is no {"filename", "subfolder", "type"}')
-    return FileName.parse(told["filename"], str(told.get("subfolder") or ""), str(told.get("type") or "output"))
+    name = FileName.parse(told["filename"], str(told.get("subfolder") or ""), str(told.get("type") or "output"))
+    safe_name(name.path)
+    return name
 
 
 def _kept(name: FileName) -> dict[str, str]:

@@ -76,6 +76,7 @@ class Job:
         for values in returned.outputs:
             for value in values:
                 self._refuse_result(node, pictures_in(value))
+                _refuse(node, self._limits.refusal_of_conditioning(value))
 
     def admit(self, node: Node, node_type: NodeType, values: Mapping[str, Any]) -> None:
         _refuse(node, self._limits.refusal(values))

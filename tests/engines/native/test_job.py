@@ -7,6 +7,7 @@ import torch
 
 from runtime.engines.limits import GraphLimits
 from runtime.errors import DeviceLost, GraphRejected, NodeFailed, OutOfMemory
+from runtime.nodes.conditioning import NODE_CLASS_MAPPINGS
 from runtime.nodes.pictures import Pictures
 
 
@@ -152,6 +153,16 @@ def test_what_is_no_picture_has_no_limits_of_one(bench: Any, value: Any) -> None
     bench.add("Make", lambda: (value,), returns=("*",))
     bench.run({"m": ("Make", {}), "o": ("Show", {"value": ["m", 0]})})
     assert len(bench.shown) == 1
+
+
+@pytest.mark.parametrize("name", ["ConditioningConcat", "ConditioningCombine"])
+def test_a_conditioning_that_each_node_doubles_is_refused_in_time(bench: Any, name: str) -> None:
+    bench.classes[name] = NODE_CLASS_MAPPINGS[name]
+    bench.add("Make", lambda: ([[torch.zeros(1, 77, 1), {}]],), returns=("CONDITIONING",))
+    first, second = bench.classes[name].INPUT_TYPES()["required"]
+    chain = {str(n): (name, {first: [str(n - 1), 0], second: [str(n - 1), 0]}) for n in range(1, 60)}
+    with pytest.raises(GraphRejected, match=rf"{name} \(node 11\) makes a conditioning of 157696 tokens; .* 78848"):
+        bench.run({"0": ("Make", {}), **chain, "o": ("Show", {"value": ["59", 0]})})
 
 
 def test_nodes_run_in_inference_mode(bench: Any) -> None:
