@@ -11,6 +11,8 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 _MOST_WAITING = 2_000
+_MOST_BYTES = 64 << 20  # of what waits; a single picture may be larger
+_MOST_BYTES_BEFORE_PREVIEW = 1 << 20
 _TOO_SLOW = 1013  # "try again later" (IANA, WebSocket close codes)
 
 
@@ -23,6 +25,7 @@ class Connection:
         self.features: Mapping[str, Any] = {}
         self._websocket = websocket
         self._waiting: asyncio.Queue[str | bytes | None] = asyncio.Queue(_MOST_WAITING)
+        self._waiting_bytes = 0
 
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         """Send a message, in its turn."""
@@ -30,7 +33,8 @@ class Connection:
 
     def show(self, frame: bytes, *, may_drop: bool = True) -> None:
         """Send a binary frame; `may_drop`: unless the client is so far behind that the next one will do."""
-        if not may_drop or self._waiting.qsize() < _MOST_WAITING // 2:
+        is_behind = self._waiting.qsize() >= _MOST_WAITING // 2 or self._waiting_bytes > _MOST_BYTES_BEFORE_PREVIEW
+        if not (may_drop and is_behind):
             self._put(frame)
 
     async def serve(self, server_features: Mapping[str, Any]) -> None:
@@ -48,15 +52,18 @@ class Connection:
                 await asyncio.gather(sending, return_exceptions=True)
 
     def _put(self, message: str | bytes) -> None:
-        try:
+        is_full = self._waiting.full() or self._waiting_bytes + len(message) > _MOST_BYTES
+        if self._waiting.empty() or not is_full:
+            self._waiting_bytes += len(message)
             self._waiting.put_nowait(message)
-        except asyncio.QueueFull:
-            while not self._waiting.empty():
-                self._waiting.get_nowait()
-            self._waiting.put_nowait(None)
+            return
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+        self._waiting.put_nowait(None)
 
     async def _send(self) -> None:
         while (message := await self._waiting.get()) is not None:
+            self._waiting_bytes -= len(message)
             if isinstance(message, str):
                 await self._websocket.send_text(message)
             else:

@@ -34,5 +34,5 @@ def tokens_in(value: Any) -> int:
     """How many tokens the entries of a CONDITIONING, [(1, T, D), options] each, have together; 0 of another value."""
     if type(value) is not list:
         return 0
-    shapes = [getattr(entry[0], "shape", ()) for entry in value if type(entry) is list and entry]
+    shapes: list[Sequence[int]] = [getattr(entry[0], "shape", ()) for entry in value if type(entry) is list and entry]
     return sum(shape[1] for shape in shapes if len(shape) == 3)
