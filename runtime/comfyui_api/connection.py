@@ -11,7 +11,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 _MOST_WAITING = 2_000
-_MOST_BYTES = 64 << 20  # of what waits; a single picture may be larger
+_MOST_BYTES = 64 << 20  # of waiting frames; one more may be larger than that
 _MOST_BYTES_BEFORE_PREVIEW = 1 << 20
 _TOO_SLOW = 1013  # "try again later" (IANA, WebSocket close codes)
 
@@ -52,8 +52,7 @@ class Connection:
                 await asyncio.gather(sending, return_exceptions=True)
 
     def _put(self, message: str | bytes) -> None:
-        is_full = self._waiting.full() or self._waiting_bytes + len(message) > _MOST_BYTES
-        if self._waiting.empty() or not is_full:
+        if not self._waiting.full() and not (isinstance(message, bytes) and self._waiting_bytes > _MOST_BYTES):
             self._waiting_bytes += len(message)
             self._waiting.put_nowait(message)
             return
