@@ -22,6 +22,7 @@ from runtime.ids import new_worker_id
 from runtime.inputs import InputLimits
 from runtime.model_loader import ModelLoader
 from runtime.models.sync.assembly import build_fetcher
+from runtime.node_listing import NodeListing
 from runtime.settings import Settings
 from runtime.spool import Spool
 from runtime.sweeper import Sweeper
@@ -74,6 +75,7 @@ def build(
     spool = Spool(jobs, artifacts, _disk(settings, "spool"))
     engines = engines or build_engines(settings)
     models = build_fetcher(settings, bucket_access(settings, settings.bucket))
+    uploads = ContextPool(_UPLOAD_THREADS, thread_name_prefix="upload")
     parts = Parts(
         engines=engines,
         jobs=jobs,
@@ -83,7 +85,7 @@ def build(
         kept=KeptOutputs(_disk(settings, "kept"), artifacts, clock),
         webhooks=WebhookSender(_courier(settings, jobs, artifacts, clock)),
         webhook_signer=settings.webhook_signer,
-        uploads=ContextPool(_UPLOAD_THREADS, thread_name_prefix="upload"),
+        uploads=uploads,
         clock=clock,
         worker_id=new_worker_id(),
         tenant=settings.tenant,
@@ -101,6 +103,7 @@ def build(
         max_request_bytes=settings.max_request_size,
         max_nodes=settings.max_nodes,
         comfy_org_api_key=settings.comfy_org_api_key.get_secret_value() if settings.comfy_org_api_key else None,
+        listing=NodeListing(artifacts, uploads, deployment=settings.deployment) if settings.bucket else None,
         recorder=recorder,
     )
     return Worker(parts)

@@ -62,6 +62,9 @@ class RunsJobs(Protocol):
     def free(self) -> None:
         """Give back the memory that no job uses."""
 
+    def rest(self) -> None:
+        """Told that nothing waits."""
+
     def close(self) -> None:
         """End what the worker started beside this thread."""
 
@@ -182,6 +185,10 @@ class GpuThread:
     def free(self) -> None:
         """Have the worker give memory back, after what is queued now."""
         self._tasks.put(functools.partial(_settle, Future(), lambda: self._worker.result().free()))
+
+    def rest(self) -> None:
+        """Let the worker know that nothing waits, after what is queued now."""
+        self._tasks.put(functools.partial(_settle, Future(), lambda: self._worker.result().rest()))
 
     def hand_back(self) -> None:
         """Give every job back for another worker, the running one within a sampling step, and begin none any more.

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runtime.cancellation import CancelFlag
+from runtime.clock import Clock
 from runtime.fetch.uploads import UploadAccess
 from runtime.graph.check import CheckReport
-from runtime.graph.incoming import Incoming, read_incoming
+from runtime.graph.incoming import Incoming, TypesFor, read_incoming
 from runtime.graph.overrides import apply_overrides
 from runtime.graph.workflow import parse_workflow
 from runtime.ids import new_job_id
@@ -25,8 +26,9 @@ LONGEST_S = 30.0
 
 
 def rehearse(parts: Parts, request: JobRequest, tenant: str) -> tuple[str, CheckReport]:
-    """The engine that would run the request, and what its check finds; a model that would be fetched is missing yet.
+    """The engine that would run the request, and what it finds without waiting for the job at work.
 
+    A model that would be fetched is missing yet.
     Raises what reading the workflow and its input files raises, TimedOut after LONGEST_S.
     """
     flag = CancelFlag(timeout_s=LONGEST_S)
@@ -42,7 +44,7 @@ def rehearse(parts: Parts, request: JobRequest, tenant: str) -> tuple[str, Check
         )
         graph = parse_workflow(laid_over(parts, request, sends_unknown=True))
         engine = parts.engines.choose(graph, request.engine)
-        return engine.name, engine.check(graph, workspace)
+        return engine.name, engine.rehearse(graph, workspace)
 
 
 def estimated(parts: Parts, request: JobRequest, tenant: str) -> tuple[str, Estimate | None]:
@@ -57,11 +59,24 @@ def laid_over(parts: Parts, request: JobRequest, *, sends_unknown: bool = False)
 
     Nodes of the editor's format that the engine does not have are refused unless `sends_unknown`.
     """
+    return in_api_format(
+        request,
+        lambda types: parts.engines.choose_for(types, request.engine).object_info(),
+        clock=parts.clock,
+        max_nodes=parts.max_nodes,
+        sends_unknown=sends_unknown,
+    )
+
+
+def in_api_format(
+    request: JobRequest, types_for: TypesFor, *, clock: Clock, max_nodes: int, sends_unknown: bool
+) -> Mapping[str, Any]:
+    """`laid_over`, by the node types that `types_for` has."""
     read: Incoming = read_incoming(
         request.workflow,
-        lambda types: parts.engines.choose_for(types, request.engine).object_info(),
-        seed=request.job_id or new_job_id(parts.clock.wall()),
-        max_nodes=parts.max_nodes,
+        types_for,
+        seed=request.job_id or new_job_id(clock.wall()),
+        max_nodes=max_nodes,
         sends_unknown=sends_unknown,
     )
     workflow: Mapping[str, Any] = read.workflow

@@ -29,6 +29,7 @@ from runtime.jobs.record import Dispatch
 from runtime.jobs.store import JobStore
 from runtime.model_loader import ModelLoader
 from runtime.models.fetcher import ModelFetcher
+from runtime.node_listing import NodeListing
 from runtime.progress import ProgressSink, ignore_progress
 from runtime.reference import RequestReference, fetch_request
 from runtime.rehearsal import estimated, laid_over, rehearse
@@ -51,6 +52,7 @@ _log = logging.getLogger(__name__)
 class Parts:
     """What a worker is made of. `delivery` is how outputs come back where a request does not say.
 
+    `listing` tells others of the nodes, None where nobody can read it.
     `result_limit_bytes` is the size from which on a result's outputs are links, whatever was asked; None for no end.
     """
 
@@ -80,6 +82,7 @@ class Parts:
     max_request_bytes: int
     max_nodes: int
     comfy_org_api_key: str | None = field(repr=False)
+    listing: NodeListing | None = None
     recorder: Recorder = NOBODY
 
 
@@ -158,6 +161,7 @@ class Worker:
             return failed_result(job_id, Internal(f"{type(exc).__name__}: {exc}"))
         finally:
             self.running -= 1
+            self._tell_nodes()
 
     def _standing(self, reference: RequestReference, tenant: str, requeue: Requeue) -> JobResult | None:
         """How a job stands or ended that is named by its id alone, and whose request is not stored; else None."""
@@ -179,6 +183,17 @@ class Worker:
     def free(self) -> None:
         """Give back the memory that no job uses. On the thread that runs jobs."""
         self._parts.engines.free()
+
+    def rest(self) -> None:
+        """Nothing waits: do what was put off. On the thread that runs jobs."""
+        if self._parts.listing is not None:
+            for name in self._parts.engines.offered:
+                self._parts.engines.get(name)
+            self._tell_nodes()
+
+    def _tell_nodes(self) -> None:
+        if self._parts.listing is not None:
+            self._parts.listing.tell(self._parts.engines)
 
     def check(self, request: JobRequest, tenant: str) -> tuple[str, CheckReport]:
         """What would become of the request: see `rehearsal.rehearse`. From any thread."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from runtime.api.advice import Adviser
 from runtime.api.errors import Forbidden, NotFound, Unauthenticated
 from runtime.api.keys import PREFIX
 from runtime.api.parts import ApiParts
@@ -55,7 +56,13 @@ def worker_of(parts: Parts) -> Worker:
     return parts.worker.worker
 
 
+def adviser_of(parts: Parts) -> Adviser:
+    """The worker in this process, else what those elsewhere told. Raises as `worker_of` does, NothingTold."""
+    return worker_of(parts) if parts.told is None else parts.told
+
+
 Here = Annotated[Worker, Depends(worker_of)]
+Advised = Annotated[Adviser, Depends(adviser_of)]
 Reader = Annotated[Principal, Depends(allowed(Scope.READ))]
 Executor = Annotated[Principal, Depends(allowed(Scope.EXECUTE))]
 Manager = Annotated[Principal, Depends(allowed(Scope.MANAGE))]

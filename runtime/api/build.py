@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runtime.api.accounts import Accounts
+from runtime.api.advice import ToldAdviser
 from runtime.api.batches import Batches
 from runtime.api.dispatch.build import LOCAL, build_remote, build_routes, build_seal, names_of
 from runtime.api.dispatch.local import LocalDispatcher
@@ -124,6 +125,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None, here_alone: boo
         models=lambda: {kind: folders.names(kind) for kind in KINDS},
         seal=build_seal(settings),
         worker=local.worker if local else None,
+        told=None if local else ToldAdviser(artifacts, jobs, clock=clock, max_nodes=settings.max_nodes),
         depth=local.depth if local else None,
         free=local.gpu.free if local else None,
         registration=settings.registration,

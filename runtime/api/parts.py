@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.api.accounts import Accounts
+from runtime.api.advice import ToldAdviser
 from runtime.api.batches import Batches
 from runtime.api.dispatch.seal import Seal
 from runtime.api.events import EventHub
@@ -28,7 +29,8 @@ from runtime.telemetry.prometheus import PrometheusRecorder
 class ApiParts:
     """`accounts` None: no token is asked for, and whoever calls is `tenant`. `files`: the folder that answers links.
 
-    `models` gives the models' names by kind. `worker` is the one in this process, None where there is none.
+    `models` gives the models' names by kind. `worker` is the one in this process, None where there is none: `told` is
+    then what those elsewhere say of their nodes.
     """
 
     executions: Executions
@@ -48,6 +50,7 @@ class ApiParts:
     max_file_bytes: int
     files: FileResponder | None = None
     worker: WorkerHere | None = None
+    told: ToldAdviser | None = None
     models: Callable[[], Mapping[str, Any]] | None = None
     depth: Callable[[], int] | None = None
     free: Callable[[], None] | None = None

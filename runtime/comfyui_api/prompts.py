@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.api.advice import Adviser, NothingTold
 from runtime.api.errors import NotFound
 from runtime.api.parts import ApiParts
 from runtime.comfyui_api.ending import history_entry
@@ -145,13 +146,12 @@ class Prompts:
         return None if data is None else data.decode("utf-8", "replace")
 
     def _checked(self, tenant: str, request: JobRequest) -> CheckReport | None:
-        """What the worker here finds of the graph; None where none is here, and the job's worker will say."""
-        if self._parts.worker is None:
-            return None
-        worker = self._parts.worker.when_built(LOADING_S)
+        """What is found of the graph; None where no worker has told of its nodes yet, and the job's own will say."""
         try:
-            _, report = worker.check(request, tenant)
+            _, report = loaded_adviser(self._parts).check(request, tenant)
             report.raise_if_rejected()
+        except NothingTold:
+            return None
         except (ModelError, InputError) as exc:
             raise PromptRefused.of(exc) from exc
         except ServerlessError as exc:
@@ -194,6 +194,15 @@ class Prompts:
             if page.cursor is None:
                 return
             cursor = page.cursor
+
+
+def loaded_adviser(parts: ApiParts) -> Adviser:
+    """The worker in this process, waited for while it loads, else what those elsewhere told."""
+    if parts.worker is not None:
+        return parts.worker.when_built(LOADING_S)
+    if parts.told is None:
+        raise NotFound("this instance has no worker to ask")
+    return parts.told
 
 
 def class_types(workflow: object) -> dict[str, str]:

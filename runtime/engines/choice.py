@@ -77,11 +77,20 @@ class Engines:
         for engine in self._built.values():
             engine.free()
 
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The engines that graphs run by which wish for none, the first before the others."""
+        return tuple(self._factories) if self._default == "auto" else (self._default,)
+
+    @property
+    def built(self) -> Mapping[str, Engine]:
+        """Those that a graph needed already, by name."""
+        return dict(self._built)
+
     def object_info(self) -> Mapping[str, Any]:
         """The node types that graphs may be made of: those of every engine that the deployment may run them by."""
-        names = self._factories if self._default == "auto" else [self._default]
         types: dict[str, Any] = {}
-        for name in reversed([*names]):
+        for name in reversed(self.offered):
             types.update(self.get(name).object_info())
         return types
 

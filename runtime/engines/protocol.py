@@ -111,7 +111,8 @@ class Execution:
 class Engine(Protocol):
     """Runs graphs in this process.
 
-    `check` finds every problem of a graph before anything runs. `execute` runs a graph that `check` let pass, on the
+    `check` finds every problem of a graph before anything runs; `rehearse` is for those who only ask: it does not wait
+    for the job at work, and may find less for it. `execute` runs a graph that `check` let pass, on the
     calling thread; it raises an error of the tree in runtime/errors.py, `Cancelled` and `TimedOut` within one sampling
     step of the flag, and leaves nothing behind that the next job could see. `free` gives memory back. For a memory
     snapshot `prepare` does what can be done without a device, and `attach`, in whatever process starts from it, the
@@ -129,6 +130,8 @@ class Engine(Protocol):
         """What the graph needs that the engine will never have, one line each; what its check finds is not among it."""
 
     def check(self, graph: Graph, files: JobFiles) -> CheckReport: ...
+
+    def rehearse(self, graph: Graph, files: JobFiles) -> CheckReport: ...
 
     def execute(self, report: CheckReport, run: Run) -> Execution: ...
 

@@ -11,7 +11,7 @@ from typing import Any
 from runtime.nodes.pictures import Pictures
 from runtime.nodes.protocol import InputFiles, ModelFiles
 
-_SCALARS = ("INT", "FLOAT", "STRING", "BOOLEAN")
+SCALARS = ("INT", "FLOAT", "STRING", "BOOLEAN")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +116,7 @@ def _read_input(name: str, config: Any, *, required: bool) -> InputSpec:
         type=_hashable(type_),
         options=options,
         required=required,
-        scalar=plain if plain in _SCALARS else None,
+        scalar=plain if plain in SCALARS else None,
         is_file=isinstance(type_, ModelFiles | InputFiles),
         is_lazy=bool(options.get("lazy")),
         takes_link=bool(options.get("rawLink")),

@@ -43,6 +43,7 @@ class Consumer:
         self._clock = clock
         self._stopped = threading.Event()
         self._turn = 0
+        self._has_rested = False
         self._back_at = clock.monotonic()
 
     def stop(self) -> None:
@@ -60,12 +61,20 @@ class Consumer:
                 message = self._next()
                 if message is None and drain and self._clock.monotonic() >= self._back_at:
                     return True
+                if message is None:
+                    self._rest()
                 if message is not None and not self._work(message):
                     return False
             except StateUnavailable as exc:
                 _log.warning("%s", exc.message)
                 self._stopped.wait(AWAY_S)
         return True
+
+    def _rest(self) -> None:
+        """Say once that nothing waits."""
+        if not self._has_rested:
+            self._has_rested = True
+            self._gpu.rest()
 
     def _next(self) -> Message | None:
         """A message that is there, else one that comes within some seconds."""

@@ -98,6 +98,13 @@ def test_events_tell_each_output_and_the_end_and_resume_behind_what_was_seen(
     assert events_of(api, login(), job_id, **{"Last-Event-ID": told[-1]["id"]}) == []
 
 
+def test_a_look_with_wait_alone_answers_once_the_job_has_ended(
+    api: TestClient, login: Headers, workflow: Workflow
+) -> None:
+    job_id = api.post("/workflows/execute", json={"workflow": workflow(12)}, headers=login()).json()["execution_id"]
+    assert api.get(f"/workflows/{job_id}", params={"wait": 60}, headers=login()).json()["status"] == "completed"
+
+
 def test_a_look_with_wait_answers_once_something_is_new(api: TestClient, login: Headers, workflow: Workflow) -> None:
     job_id = api.post("/workflows/execute", json={"workflow": workflow(11)}, headers=login()).json()["execution_id"]
     state = {"status": "pending", "revision": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -62,26 +63,33 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def api(environment: dict[str, str], logs: Path) -> Iterator[httpx.Client]:
+def ports() -> tuple[int, int]:
+    """Where the API listens, and where for ComfyUI's own."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def api(environment: dict[str, str], ports: tuple[int, int], logs: Path) -> Iterator[httpx.Client]:
     """Somebody who is logged in at the API, behind which a worker takes jobs from the queue."""
-    port = _free_port()
+    listens = ["--port", str(ports[0]), "--comfyui-port", str(ports[1])]
     with contextlib.ExitStack() as ends:
-        for name, command in {"api": [*API, "--port", str(port)], "worker": WORKER}.items():
+        for name, command in {"api": [*API, *listens], "worker": WORKER}.items():
             log = ends.enter_context((logs / name).open("wb"))
             env = environment | ({"DISPATCH": "sqs"} if name == "api" else {})
             process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=log)
             ends.callback(process.wait)
             ends.callback(process.kill)  # a worker that is told to end waits for the queue's answer first
-        client = ends.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90))
+        client = ends.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", timeout=90))
         yield _logged_in(client, process)
 
 
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
+@pytest.fixture
+def comfyui(api: httpx.Client, ports: tuple[int, int]) -> Iterator[httpx.Client]:
+    """The same account at ComfyUI's own API."""
+    headers = {"Authorization": api.headers["Authorization"]}
+    with httpx.Client(base_url=f"http://127.0.0.1:{ports[1]}", headers=headers, timeout=90) as client:
+        yield client
 
 
 def _logged_in(client: httpx.Client, process: subprocess.Popen[bytes]) -> httpx.Client:
@@ -134,3 +142,20 @@ def test_the_workers_log_has_the_ids_of_the_request(api: httpx.Client, picture: 
     lines = [json.loads(line) for line in (logs / "worker").read_text().splitlines()]
     ended = next(line for line in lines if line["message"] == "job logged is completed" and "request_id" in line)
     assert (ended["request_id"], ended["job_id"], ended["user_id"]) == ("req-7", "logged", "grace")
+
+
+def test_the_nodes_that_the_worker_told_of_are_known_to_the_api_and_checked_by(
+    api: httpx.Client, comfyui: httpx.Client, picture: Graph
+) -> None:
+    api.post("/workflows/execute?wait=60", json={"workflow": picture})
+    while (nodes := api.get("/nodes")).status_code == 503:
+        assert "no worker of this deployment has told" in nodes.json()["detail"]
+    assert "KSampler" in nodes.json()
+    assert nodes.json().keys() <= comfyui.get("/object_info").json().keys()
+    bad = {**picture, "1": {"class_type": "EmptyImag", "inputs": {}}}
+    assert "did you mean EmptyImage?" in str(api.post("/workflows/validate", json={"workflow": bad}).json())
+    refused = comfyui.post("/prompt", json={"prompt": bad})
+    assert (refused.status_code, [*refused.json()["node_errors"]]) == (400, ["1"])
+    accepted = comfyui.post("/prompt", json={"prompt": picture}).json()
+    assert accepted["node_errors"] == {}
+    assert api.get(f"/workflows/{accepted['prompt_id']}?wait=60").json()["status"] == "completed"

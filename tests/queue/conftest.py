@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -36,6 +37,7 @@ class ScriptedWorker:
     def __init__(self, answers: Sequence[dict[str, Any] | Callable[[CancelFlag], dict[str, Any]]]) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[JobRequest | RequestReference, Dispatch | None, Requeue, str | None]] = []
+        self.rested: SimpleQueue[None] = SimpleQueue()
 
     def run(
         self,
@@ -50,6 +52,9 @@ class ScriptedWorker:
         self.asked.append((request, dispatch, requeue, tenant))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return JobResult(job_id=request.job_id or "", **(answer(cancel) if callable(answer) else answer))
+
+    def rest(self) -> None:
+        self.rested.put(None)
 
     def close(self) -> None:
         pass

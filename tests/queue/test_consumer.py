@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,6 +44,19 @@ def test_a_job_keeps_the_id_that_its_client_chose(desk: Desk) -> None:
     desk.send(json.dumps({"input": {"workflow": WORKFLOW, "job_id": "mine"}}))
     desk.consumer(COMPLETED).run(drain=True)
     assert desk.worker.asked[0][0].job_id == "mine"
+
+
+def test_the_worker_is_told_once_that_nothing_waits(desk: Desk) -> None:
+    consumer = desk.consumer(COMPLETED)
+    with ThreadPoolExecutor(1) as background:
+        running = background.submit(consumer.run)
+        desk.worker.rested.get(timeout=30)
+        desk.send(BODY)
+        while desk.counts("normal") != (0, 0):
+            assert not running.done()
+        consumer.stop()
+        assert running.result()
+    assert desk.worker.rested.empty()
 
 
 def test_a_job_runs_for_the_tenant_that_sent_it(desk: Desk) -> None:

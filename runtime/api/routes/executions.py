@@ -55,10 +55,12 @@ async def get(
     execution_id: str,
     parts: Parts,
     principal: Reader,
-    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="seconds to wait for a change")] = 0,
-    after: Annotated[int, Query(ge=0, description="the revision that the caller has seen")] = 0,
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="seconds to wait for the end, or a change")] = 0,
+    after: Annotated[int | None, Query(ge=0, description="the revision that the caller has seen")] = None,
 ) -> dict[str, Any]:
-    """The job as it stands, its links signed now. With `wait`, once its revision is above `after` or it has ended."""
+    """The job as it stands, its links signed now. With `wait`, once it has ended; with `after` as well, once something
+    of it is newer than that revision.
+    """
     record = await run_in_threadpool(parts.executions.find, principal.tenant, execution_id)
     if wait:
         record = await waited_for(parts, record, wait, after=after)

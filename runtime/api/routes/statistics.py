@@ -9,14 +9,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
-from runtime.api.access import Here, Parts, Reader
+from runtime.api.access import Advised, Parts, Reader
+from runtime.api.advice import Adviser
 from runtime.api.bodies import read_body, request_of
 from runtime.api.openapi import request_body
 from runtime.api.parts import ApiParts
 from runtime.errors import InvalidRequest
 from runtime.jobs.record import ANONYMOUS
 from runtime.jobs.statistics import statistics_of
-from runtime.worker import Worker
 
 router = APIRouter(tags=["jobs"])
 
@@ -43,17 +43,17 @@ def stats(
 
 
 @router.post("/workflows/estimate", openapi_extra=request_body("ExecuteRequest"))
-async def estimate(request: Request, parts: Parts, principal: Reader, worker: Here) -> dict[str, Any]:
+async def estimate(request: Request, parts: Parts, principal: Reader, adviser: Advised) -> dict[str, Any]:
     """How long a request will take, in seconds with their spread, by the caller's last jobs like it. Nothing runs.
 
     `estimate` is null where there was none like it.
     """
     data = read_body(await request.body())
-    return await run_in_threadpool(_estimate, parts, worker, principal.tenant, data)
+    return await run_in_threadpool(_estimate, parts, adviser, principal.tenant, data)
 
 
-def _estimate(parts: ApiParts, worker: Worker, tenant: str, data: Any) -> dict[str, Any]:
-    engine, found = worker.estimate(request_of(parts, tenant, data), tenant)
+def _estimate(parts: ApiParts, adviser: Adviser, tenant: str, data: Any) -> dict[str, Any]:
+    engine, found = adviser.estimate(request_of(parts, tenant, data), tenant)
     told = None if found is None else {"duration_s": asdict(found.duration_s), "gpu_seconds": asdict(found.gpu_seconds)}
     return {"engine": engine, "estimate": told}
 

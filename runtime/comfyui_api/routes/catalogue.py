@@ -13,7 +13,7 @@ from runtime.comfyui_api import websocket_images
 from runtime.comfyui_api.absent_loaders import with_loaders
 from runtime.comfyui_api.access import Parts, Reader
 from runtime.comfyui_api.parts import ComfyParts
-from runtime.comfyui_api.prompts import LOADING_S
+from runtime.comfyui_api.prompts import loaded_adviser
 
 router = APIRouter()
 
@@ -68,9 +68,7 @@ def embeddings(parts: Parts, principal: Reader) -> list[str]:
 
 
 def _types(parts: ComfyParts) -> Mapping[str, Any]:
-    if parts.api.worker is None:
-        raise NotFound("this instance has no worker of its own to ask")
-    types = with_loaders(parts.api.worker.when_built(LOADING_S).object_info(), _models(parts))
+    types = with_loaders(loaded_adviser(parts.api).object_info(), _models(parts))
     return {**types, websocket_images.CLASS: websocket_images.TYPE}
 
 

@@ -27,8 +27,10 @@ from runtime.engines.limits import GraphLimits
 from runtime.engines.protocol import Execution, JobFiles, Run
 from runtime.errors import OutOfMemory
 from runtime.graph.check import CheckReport
+from runtime.graph.told_types import check_by_told
 from runtime.graph.workflow import Graph
 
+_SOON_S = 1.0
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class ComfyEngine:
         self._job: ComfyJob | None = None
         self._cache: ResultCache | None = None
         self._model_files: ModelFiles | None = None
+        self._told: Mapping[str, Any] | None = None
         self._is_attached = False
         self.tap: Callable[[Any, Any], None] | None = None
         """Where given, hears every event of the executor too."""
@@ -85,8 +88,11 @@ class ComfyEngine:
         self._on_thread(self._attach)
 
     def object_info(self) -> Mapping[str, Any]:
-        """The node types as ComfyUI's own server describes them."""
-        return self._on_thread(self._object_info)
+        """The node types as ComfyUI's own server describes them; as it last did while a job is at work."""
+        told = self._told
+        if told is None:
+            return self._on_thread(self._object_info)
+        return self._thread.call_soon(self._object_info, within_s=_SOON_S, otherwise=lambda: told)
 
     def knows(self, class_type: str) -> bool:
         return self._on_thread(lambda: class_type in self._classes)
@@ -112,6 +118,16 @@ class ComfyEngine:
     def check(self, graph: Graph, files: JobFiles) -> CheckReport:
         """ComfyUI's own check, with its `node_errors`."""
         return self._on_thread(lambda: self._check(graph, files))
+
+    def rehearse(self, graph: Graph, files: JobFiles) -> CheckReport:
+        """`check`; while a job is at work, which has ComfyUI for itself, what its node types declare is looked at."""
+        told = self._told
+        if told is None:
+            self.object_info()
+            return self.check(graph, files)
+        return self._thread.call_soon(
+            lambda: self._check(graph, files), within_s=_SOON_S, otherwise=lambda: check_by_told(graph, told)
+        )
 
     def execute(self, report: CheckReport, run: Run) -> Execution:
         """Run the graph's good outputs; one that runs out of memory is run once more with nothing else loaded."""
@@ -166,8 +182,9 @@ class ComfyEngine:
         return comfy
 
     def _object_info(self) -> Mapping[str, Any]:
+        info: Mapping[str, Any]
         answer = self._thread.settle(internals.object_info(self._booted().server))
-        info: Mapping[str, Any] = json.loads(answer.text)
+        self._told = info = json.loads(answer.text)
         return info
 
     def _hook(self, comfy: Comfy) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from runtime.telemetry.context import ContextPool
@@ -32,6 +32,12 @@ class ComfyThread:
     def call(self, function: Callable[[], _T]) -> _T:
         """What `function` returns or raises."""
         return self._pool.submit(function).result()
+
+    def call_soon(self, function: Callable[[], _T], *, within_s: float, otherwise: Callable[[], _T]) -> _T:
+        """What `function` answers, if the thread comes to it within `within_s` seconds, else what `otherwise` does."""
+        answer = self._pool.submit(function)
+        wait((answer,), timeout=within_s)
+        return otherwise() if answer.cancel() else answer.result()
 
     def settle(self, answer: Any) -> Any:
         """The answer itself, awaited where it is awaitable; called on this thread alone.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from PIL import Image
 
 from runtime.engines.comfyui.engine import ComfyEngine
+from runtime.graph.workflow import parse_workflow
 from runtime.progress import Progress
 from runtime.result import JobResult
 from runtime.telemetry.traces import trace_with
+from runtime.workspace import Workspace
 
 Run = Callable[..., JobResult]
 Make = Callable[..., dict[str, Any]]
@@ -181,6 +185,27 @@ def test_each_node_that_runs_is_a_span_below_the_execution(run: Run, graph: Make
     assert (failed.parent.span_id, failed.context.trace_id) == (execute.span_id, execute.trace_id)
     assert (failed.status.is_ok, failed.attributes["comfyui.node_id"]) == (False, "bad")
     assert "node PreviewImage" not in told
+
+
+def test_who_only_asks_does_not_wait_for_the_job_at_work(
+    run: Run, graph: Make, node: Make, engine: ComfyEngine, tmp_path: Path
+) -> None:
+    known = engine.object_info()
+    asked: list[Any] = []
+
+    def ask(progress: Progress) -> None:
+        """On ComfyUI's thread, which goes on once others have their answers."""
+        if asked:
+            return
+        bad = parse_workflow({"1": node("SaveImage", images=["no", 0]), "2": node("Nowhere")})
+        with ThreadPoolExecutor(1) as others, Workspace(root=tmp_path) as files:
+            asked.append(others.submit(engine.object_info).result(timeout=60))
+            asked.append(others.submit(engine.rehearse, bad, files).result(timeout=60))
+
+    assert run(graph(save=node("PreviewImage", images=["image", 0])), on_progress=ask).status == "completed"
+    info, report = asked
+    assert info == known
+    assert report.node_errors.keys() == {"1", "2"}
 
 
 def test_a_block_that_says_why_fails_the_job(run: Run, graph: Make, node: Make) -> None:

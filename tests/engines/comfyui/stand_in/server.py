@@ -29,7 +29,13 @@ class PromptServer:
     async def _object_info(self, request):
         classes = nodes.NODE_CLASS_MAPPINGS.items()
         info = {
-            name: {"input": cls.INPUT_TYPES(), "name": name, "output": list(cls.RETURN_TYPES)} for name, cls in classes
+            name: {
+                "input": cls.INPUT_TYPES(),
+                "name": name,
+                "output": list(cls.RETURN_TYPES),
+                "output_node": getattr(cls, "OUTPUT_NODE", False),
+            }
+            for name, cls in classes
         }
         return Response(json.dumps(info))
 
