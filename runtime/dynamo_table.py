@@ -20,11 +20,15 @@ Item = Mapping[str, Any]
 
 
 class Conflict(Exception):
-    """A write's condition did not hold; `item` is what stands there, where the service says so."""
+    """A write's condition did not hold; `item` is what stands there, where the service says so.
 
-    def __init__(self, item: Item | None) -> None:
+    `was_repeated`: botocore had sent it before, and no answer came: what stands there may be this very write's.
+    """
+
+    def __init__(self, item: Item | None, *, was_repeated: bool = False) -> None:
         super().__init__("the item is not what the write needs")
         self.item = item
+        self.was_repeated = was_repeated
 
 
 class DynamoTable:
@@ -62,5 +66,6 @@ class DynamoTable:
         except (BotoCoreError, ClientError) as exc:
             if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ConditionalCheckFailedException":
                 found: dict[str, Any] = {**exc.response}
-                raise Conflict(found.get("Item")) from exc
+                repeats = found["ResponseMetadata"].get("RetryAttempts", 0)
+                raise Conflict(found.get("Item"), was_repeated=repeats > 0) from exc
             raise StateUnavailable(f"{operation} on DynamoDB table {self.name!r} failed: {explain(exc)}") from exc

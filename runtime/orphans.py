@@ -27,7 +27,8 @@ class Orphans:
 
     Removed are, once they are SAFE_AGE_S old: outputs of a job that has ended which its record does not name, details
     of such a job that are not its last claim's, and requests and details of a job that is no more. Outputs of a job
-    that is no more stay: they may be what it completed with, and how long those are kept is the bucket's own rule.
+    that is no more stay: they may be what it completed with, and how long those are kept is the bucket's own rule. So
+    do requests that clients have put there (`requests/TENANT/NAME.json`): they may wait in a queue for their jobs.
     Two at once do no harm. The jobs of one artifact store must be in the one job store that is asked for them.
     """
 
@@ -73,11 +74,11 @@ class Orphans:
 
 
 def _job_of(file: Artifact) -> JobKey | None:
-    """The job of `outputs/TENANT/JOB/...`, `details/TENANT/JOB/...` and `requests/TENANT/JOB.json`."""
+    """The job of `outputs/TENANT/JOB/...`, `details/TENANT/JOB/...` and `requests/TENANT/JOB/...`."""
     _, _, rest = file.key.partition("/")
     tenant, _, rest = rest.partition("/")
-    job_id = rest.partition("/")[0].removesuffix(".json")
-    return JobKey(tenant, job_id) if tenant and job_id else None
+    job_id, slash, _ = rest.partition("/")
+    return JobKey(tenant, job_id) if tenant and job_id and slash else None
 
 
 def _is_orphan(prefix: str, key: str, record: JobRecord | None) -> bool:

@@ -86,7 +86,7 @@ def test_what_is_young_or_of_a_job_that_goes_on_is_left_alone(
 ) -> None:
     claimed(jobs)
     jobs.finish(claimed(jobs, replace(FACTS, job_id="job-2")), FAILED)
-    put(artifacts, clock, "outputs/acme/job-1/1/9_0_a.png", "requests/acme/job-1.json", "details/acme/job-1/1.json")
+    put(artifacts, clock, "outputs/acme/job-1/1/9_0_a.png", "requests/acme/job-1/a.json", "details/acme/job-1/1.json")
     put(artifacts, clock, "outputs/acme/job-2/1/9_0_a.png", age_s=SAFE_AGE_S - 1)
     assert orphans.remove_some() == 0
     assert len(left(artifacts)) == 4
@@ -96,7 +96,7 @@ def test_of_a_job_that_is_no_more_the_outputs_alone_stay(
     artifacts: FolderArtifactStore, clock: ManualClock, orphans: Orphans
 ) -> None:
     """They may be what it completed with before its record expired."""
-    put(artifacts, clock, "outputs/acme/gone/1/9_0_a.png", "requests/acme/gone.json", "details/acme/gone/1.json")
+    put(artifacts, clock, "outputs/acme/gone/1/9_0_a.png", "requests/acme/gone/a.json", "details/acme/gone/1.json")
     put(artifacts, clock, "inputs/acme/abc.png")
     assert orphans.remove_some() == 2
     assert left(artifacts) == ["inputs/acme/abc.png", "outputs/acme/gone/1/9_0_a.png"]
@@ -108,18 +108,18 @@ def test_details_of_a_claim_that_lost_are_removed(
     claimed(jobs)
     clock.advance(LEASE_S + GRACE_S)
     jobs.finish(claimed(jobs), FAILED)
-    put(artifacts, clock, "details/acme/job-1/1.json", "details/acme/job-1/2.json", "requests/acme/job-1.json")
+    put(artifacts, clock, "details/acme/job-1/1.json", "details/acme/job-1/2.json", "requests/acme/job-1/a.json")
     assert orphans.remove_some() == 1
-    assert left(artifacts) == ["details/acme/job-1/2.json", "requests/acme/job-1.json"]
+    assert left(artifacts) == ["details/acme/job-1/2.json", "requests/acme/job-1/a.json"]
 
 
 def test_a_round_goes_on_where_the_last_sweep_stopped_and_begins_once_an_hour(
     artifacts: FolderArtifactStore, clock: ManualClock, orphans: Orphans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FILES_A_SWEEP", 4)
-    put(artifacts, clock, *(f"requests/acme/gone-{number}.json" for number in range(10)))
+    put(artifacts, clock, *(f"requests/acme/gone-{number}/a.json" for number in range(10)))
     assert [orphans.remove_some() for _ in range(4)] == [4, 4, 2, 0]
-    put(artifacts, clock, "requests/acme/late.json")
+    put(artifacts, clock, "requests/acme/late/a.json")
     assert orphans.remove_some() == 0
     clock.advance(ROUND_EVERY_S)
     assert orphans.remove_some() == 1
@@ -131,3 +131,11 @@ def test_another_s_files_are_not_looked_at(
     put(artifacts, clock, "requests/odd", "outputs/odd", "else/acme/job-1/1/a.png")
     assert orphans.remove_some() == 0
     assert len(left(artifacts)) == 3
+
+
+def test_a_request_that_a_client_has_put_there_waits_for_its_job(
+    artifacts: FolderArtifactStore, clock: ManualClock, orphans: Orphans
+) -> None:
+    put(artifacts, clock, "requests/acme/mine.json")
+    assert orphans.remove_some() == 0
+    assert left(artifacts) == ["requests/acme/mine.json"]

@@ -171,7 +171,7 @@ def test_a_spooled_end_that_cannot_be_read_holds_up_nothing(
 def test_a_sweep_removes_what_nobody_names(
     jobs: SqliteJobStore, artifacts: FolderArtifactStore, clock: ManualClock
 ) -> None:
-    artifacts.put("requests/acme/gone.json", b"{}", "application/json")
+    artifacts.put("requests/acme/gone/a.json", b"{}", "application/json")
     clock.advance(10 * 365 * 86_400)  # the file's age is by the machine's clock
     swept = Sweeper(jobs=jobs, clock=clock, artifacts=artifacts).sweep()
     assert (swept, str(swept)) == (Swept(orphans_removed=1), "orphans removed 1")

@@ -125,9 +125,15 @@ class DynamoDocumentStore:
                     ConditionExpression=condition,
                     ExpressionAttributeValues=to_attributes({":now": self._clock.wall(), **versions}),
                 )
-        except Conflict:
-            return None
+        except Conflict as exc:
+            if not exc.was_repeated or not self._stands(collection, name, value, over + 1):
+                return None
         return Document(name=name, value=value, version=over + 1)
+
+    def _stands(self, collection: str, name: str, value: Mapping[str, Any], version: int) -> bool:
+        """Whether this is what stands there: of a write whose answer was lost, its own work."""
+        found = self.get(collection, name)
+        return found is not None and (found.version, found.value) == (version, value)
 
     def _is_expired(self, item: Mapping[str, Any]) -> bool:
         return EXPIRY in item and float(item[EXPIRY]["N"]) <= self._clock.wall()

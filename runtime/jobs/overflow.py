@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -30,11 +31,15 @@ class Blobs(Protocol):
 
 
 def put_request(key: JobKey, request: str, blobs: Blobs | None) -> Document:
-    """What an item holds of a job's request: the text, or the key that it was put under for its size."""
-    if blobs is None or len(request.encode()) <= INLINE_TEXT_BYTES:
+    """What an item holds of a job's request: the text, or the key that it was put under for its size.
+
+    The key holds the request's own sum: another request under the id, which the item refuses, writes over nothing.
+    """
+    data = request.encode()
+    if blobs is None or len(data) <= INLINE_TEXT_BYTES:
         return {"request": request}
-    blob = f"requests/{key.tenant}/{key.job_id}.json"
-    blobs.put(blob, request.encode(), _JSON)
+    blob = f"requests/{key.tenant}/{key.job_id}/{hashlib.sha256(data).hexdigest()[:16]}.json"
+    blobs.put(blob, data, _JSON)
     return {REQUEST: blob}
 
 

@@ -67,3 +67,11 @@ def store(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) ->
             opened = _dynamo(clock, None)
             yield opened
             opened.close()
+
+
+@pytest.fixture
+def dynamo(clock: ManualClock, dynalite_url: str) -> Iterator[DynamoDocumentStore]:
+    """A store with nothing in it, on dynalite."""
+    opened = _dynamo(clock, dynalite_url)
+    yield opened
+    opened.close()

@@ -14,7 +14,7 @@ from botocore.compat import HTTPHeaders
 from runtime.artifacts.local import FolderArtifactStore
 from runtime.aws import AwsAccess
 from runtime.clock import ManualClock
-from runtime.errors import StateUnavailable
+from runtime.errors import JobIdTaken, StateUnavailable
 from runtime.jobs.dynamodb import DynamoJobStore
 from runtime.jobs.leases import Claim
 from runtime.jobs.record import ANONYMOUS, JobError, JobFacts, JobRecord, Outcome, Status, Timings, WebhookTarget
@@ -214,7 +214,15 @@ def test_a_large_request_goes_to_the_artifact_store(
     store: DynamoJobStore, facts: JobFacts, blobs: FolderArtifactStore
 ) -> None:
     store.create(facts, dispatch_by=0, request="x" * 100_001)
-    assert held(blobs) == ["requests/acme/job-1.json"]
+    (key,) = held(blobs)
+    assert key.startswith("requests/acme/job-1/")
+    assert store.request_of("acme", "job-1") == "x" * 100_001
+
+
+def test_another_large_request_under_the_id_is_not_the_job_s(store: DynamoJobStore, facts: JobFacts) -> None:
+    store.create(facts, dispatch_by=0, request="x" * 100_001)
+    with pytest.raises(JobIdTaken):
+        store.create(replace(facts, request_sha256="another"), dispatch_by=0, request="y" * 100_001)
     assert store.request_of("acme", "job-1") == "x" * 100_001
 
 
