@@ -69,10 +69,19 @@ class HttpSettings(BaseModel):
     registration: bool = setting("REGISTRATION", default=True, help="whether anybody may make an account")
     enable_rate_limiting: bool = setting("ENABLE_RATE_LIMITING", default=True, help="whether the limits below are held")
     rate_limit_per_minute: int = setting(
-        "RATE_LIMIT_PER_MINUTE", default=0, help="most HTTP requests of one key or account in a minute; 0: any", ge=0
+        "RATE_LIMIT_PER_MINUTE",
+        default=0,
+        help="most HTTP requests of one account, all its keys together, in a minute; 0: any",
+        ge=0,
     )
     rate_limit_per_hour: int = setting("RATE_LIMIT_PER_HOUR", default=0, help="the same in an hour", ge=0)
     rate_limit_per_day: int = setting("RATE_LIMIT_PER_DAY", default=0, help="the same in a day", ge=0)
+    max_streams: int = setting(
+        "MAX_STREAMS",
+        default=1000,
+        help="most event streams, waiting calls and websockets of one account on one instance; 0: any",
+        ge=0,
+    )
     max_running_jobs: int = setting(
         "MAX_RUNNING_JOBS", default=0, help="most jobs of one account that wait or run at a time; 0: any", ge=0
     )

@@ -33,7 +33,7 @@ def authenticated(parts: Parts, request: Request) -> Principal:
 def principal_of(parts: ApiParts, token: str | None) -> Principal:
     """Whose token it is, counted against the rate limits. Raises Unauthenticated, RateLimited."""
     principal = _principal(parts, token)
-    parts.rates.count(principal.credential)
+    parts.rates.count(principal.tenant)
     return principal
 
 
@@ -70,7 +70,7 @@ Manager = Annotated[Principal, Depends(allowed(Scope.MANAGE))]
 
 def _principal(parts: ApiParts, token: str | None) -> Principal:
     if parts.accounts is None:
-        return Principal(tenant=parts.tenant, scopes=Scope.all(), credential=parts.tenant)
+        return Principal(tenant=parts.tenant, scopes=Scope.all())
     if token is None:
         raise Unauthenticated("expected a header `Authorization: Bearer TOKEN` with an access token or an API key")
     if token.startswith(f"{PREFIX}_"):

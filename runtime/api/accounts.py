@@ -24,6 +24,9 @@ REFRESH_TOKEN_S = 7 * 86_400
 LOGINS = 10
 """How many attempts to log in an account, and an address, has in LOGIN_WINDOW_S."""
 LOGIN_WINDOW_S = 300
+REGISTRATIONS = 100
+"""How many accounts an address may try to make in REGISTRATION_WINDOW_S: each costs 20 ms of a core, and a place."""
+REGISTRATION_WINDOW_S = 3600
 
 _REFRESH_PREFIX = "csr"
 _SHARDS = 3  # hexadecimal digits: 4096 partitions of accounts
@@ -59,9 +62,13 @@ class Accounts:
         self._access_token_s = access_token_s
         self._refresh_token_s = refresh_token_s
 
-    def register(self, email: str, password: str, username: str | None = None) -> Tokens:
-        """Make an account and log in; `username` is another name to log in by. Raises Conflict if one is taken."""
+    def register(self, email: str, password: str, username: str | None = None, *, address: str) -> Tokens:
+        """Make an account and log in; `username` is another name to log in by.
+
+        Raises Conflict if one is taken, RateLimited after REGISTRATIONS attempts by an address.
+        """
         email = _normal(email)
+        self._throttle(f"registrations {address}", REGISTRATIONS, REGISTRATION_WINDOW_S, "make an account")
         if username is not None and self._email_of(username) not in (None, email):
             raise Conflict(f"the name {username!r} is taken: choose another")
         user_id = new_job_id(self._clock.wall())
@@ -78,8 +85,8 @@ class Accounts:
         Raises Unauthenticated, or RateLimited after LOGINS attempts by an account or an address.
         """
         email = _normal(name if "@" in name else self._email_of(name) or f"{name}@nobody.invalid")
-        for counted in (f"account {email}", f"address {address}"):
-            self._throttle(counted)
+        for counted in (f"address {address}", f"account {email}"):  # one address cannot use up many accounts' attempts
+            self._throttle(counted, LOGINS, LOGIN_WINDOW_S, "log in")
         found = self._documents.get(_collection(email), email)
         if not _matches(found.value["password"] if found else _nobodys_hash(), password) or found is None:
             raise Unauthenticated(_WRONG)
@@ -124,7 +131,7 @@ class Accounts:
             raise Unauthenticated("the access token is not one of this deployment") from exc
         if claims["exp"] <= self._clock.wall():
             raise Unauthenticated("the access token is expired: refresh it")
-        return Principal(tenant=claims["sub"], scopes=Scope.all(), credential=claims["sub"])
+        return Principal(tenant=claims["sub"], scopes=Scope.all())
 
     def _begin(self, user_id: str) -> Tokens:
         session, secret = secrets.token_hex(8), secrets.token_hex(32)
@@ -149,15 +156,13 @@ class Accounts:
         found = self._documents.get(_usernames(username), username.lower())
         return None if found is None else str(found.value["email"])
 
-    def _throttle(self, counted: str) -> None:
+    def _throttle(self, counted: str, most: int, window_s: int, what: str) -> None:
         now = int(self._clock.wall())
-        began = now - now % LOGIN_WINDOW_S
-        ends = began + LOGIN_WINDOW_S
+        began = now - now % window_s
+        ends = began + window_s
         name = f"{_sha256(counted)} {began}"
-        if self._documents.count("logins", name, amount=1, at_most=LOGINS, expires_at=ends) is None:
-            raise RateLimited(
-                f"more than {LOGINS} attempts to log in within {LOGIN_WINDOW_S} s", retry_after_s=ends - now
-            )
+        if self._documents.count("logins", name, amount=1, at_most=most, expires_at=ends) is None:
+            raise RateLimited(f"more than {most} attempts to {what} within {window_s} s", retry_after_s=ends - now)
 
 
 def _normal(email: str) -> str:

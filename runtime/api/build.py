@@ -19,6 +19,7 @@ from runtime.api.parts import ApiParts
 from runtime.api.quotas import Quotas
 from runtime.api.rates import DAY_S, HOUR_S, MINUTE_S, RateLimits
 from runtime.api.result_cache import ResultCache
+from runtime.api.streams import Streams
 from runtime.api.templates import Templates
 from runtime.api.worker_here import WorkerHere
 from runtime.artifacts.file_responder import FileResponder
@@ -117,6 +118,7 @@ def build_api(settings: Settings, *, clock: Clock | None = None, here_alone: boo
         accounts=_accounts(settings, documents, clock),
         keys=ApiKeys(documents, clock=clock),
         rates=_rates(settings, documents, clock),
+        streams=Streams(settings.max_streams if settings.enable_rate_limiting else 0),
         clock=clock,
         tenant=settings.tenant,
         max_body_bytes=settings.max_request_size + _FORM_BYTES,

@@ -80,7 +80,7 @@ class ApiKeys:
             raise Unauthenticated("the API key is wrong, expired or revoked")
         self._note_use(tenant, found)
         scopes = frozenset(Scope(scope) for scope in found.value["scopes"])
-        return Principal(tenant=tenant, scopes=scopes, credential=f"{tenant} {key_id}")
+        return Principal(tenant=tenant, scopes=scopes)
 
     def _note_use(self, tenant: str, found: Document) -> None:
         now = self._clock.wall()

@@ -14,6 +14,7 @@ from runtime.api.events import EventHub
 from runtime.api.executions import Executions
 from runtime.api.keys import ApiKeys
 from runtime.api.rates import RateLimits
+from runtime.api.streams import Streams
 from runtime.api.templates import Templates
 from runtime.api.worker_here import WorkerHere
 from runtime.artifacts.file_responder import FileResponder
@@ -43,6 +44,7 @@ class ApiParts:
     accounts: Accounts | None
     keys: ApiKeys
     rates: RateLimits
+    streams: Streams
     clock: Clock
     tenant: str
     seal: Seal

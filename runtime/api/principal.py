@@ -24,8 +24,6 @@ class Principal:
 
     tenant: str
     scopes: frozenset[Scope]
-    credential: str
-    """What is counted by rate limits: the account, or the key's id. No secret."""
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

@@ -10,7 +10,10 @@ from runtime.jobs.record import JobRecord
 
 
 async def waited_for(parts: ApiParts, record: JobRecord, wait_s: float, *, after: int | None = None) -> JobRecord:
-    """The job once it has ended, or with `after` once its revision is above that; as it stands after `wait_s` s."""
+    """The job once it has ended, or with `after` once its revision is above that; as it stands after `wait_s` s.
+
+    At once where the tenant has as many connections held open as it may.
+    """
 
     async def follow() -> None:
         async for event in parts.events.events(record.key, after=record.revision if after is None else after):
@@ -19,6 +22,8 @@ async def waited_for(parts: ApiParts, record: JobRecord, wait_s: float, *, after
 
     if record.status.is_terminal or (after is not None and record.revision > after):
         return record
-    with contextlib.suppress(asyncio.TimeoutError):
+    if parts.streams.is_full(record.tenant):
+        return record
+    with parts.streams.held(record.tenant), contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(follow(), wait_s)
     return await asyncio.to_thread(parts.executions.find, *record.key)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ def test_an_account_has_so_many_jobs_at_work_until_one_ends(quotas: Quotas, jobs
     quotas.admit("other", ["3"])
     jobs.finish(first, Outcome(status=Status.FAILED))
     quotas.admit("acme", ["3"])
+
+
+def test_jobs_that_are_let_in_at_once_count_before_they_are_kept(quotas: Quotas, clock: ManualClock) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(quotas.admit, "acme", [str(number)]) for number in range(8)]
+    assert sum(one.exception() is None for one in asked) == 2
+    clock.advance(60)
+    quotas.admit("acme", ["9"])
 
 
 def test_a_batch_is_let_in_whole_or_not(quotas: Quotas, jobs: SqliteJobStore) -> None:

@@ -55,22 +55,22 @@ class NewKey(_Body):
 
 
 @router.post("/auth/register", status_code=201)
-def register(body: Registration, parts: Parts) -> dict[str, Any]:
+def register(body: Registration, parts: Parts, request: Request) -> dict[str, Any]:
     """Make an account and log in."""
     accounts = _accounts(parts)
     if not parts.registration:
         raise Forbidden("registration is closed on this deployment")
-    return _tokens(accounts.register(body.email, body.password.get_secret_value(), body.username))
+    password = body.password.get_secret_value()
+    return _tokens(accounts.register(body.email, password, body.username, address=_address(request)))
 
 
 @router.post("/auth/login")
 def login(body: Login, parts: Parts, request: Request) -> dict[str, Any]:
     """Log in: an access token for half an hour, and a refresh token for a week."""
-    address = request.client.host if request.client else "unknown"
     name = body.email or body.username
     if name is None:
         raise InvalidRequest("email is missing; or username in its place")
-    return _tokens(_accounts(parts).login(name, body.password.get_secret_value(), address=address))
+    return _tokens(_accounts(parts).login(name, body.password.get_secret_value(), address=_address(request)))
 
 
 @router.post("/auth/refresh")
@@ -108,6 +108,10 @@ def delete_key(key_id: str, parts: Parts, principal: Manager) -> Response:
     """Revoke a key at once."""
     parts.keys.delete(principal.tenant, key_id)
     return Response(status_code=204)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 def _accounts(parts: ApiParts) -> Accounts:

@@ -19,7 +19,7 @@ from runtime.api.parts import ApiParts
 from runtime.api.problems import status_of_code
 from runtime.api.waiting import waited_for
 from runtime.graph.guide_form import is_guide_form
-from runtime.jobs.record import ANONYMOUS, JobRecord, Status
+from runtime.jobs.record import ANONYMOUS, JobKey, JobRecord, Status
 from runtime.request import JobRequest
 
 router = APIRouter(tags=["jobs"])
@@ -114,7 +114,8 @@ async def events(
 ) -> StreamingResponse:
     """Server-sent events until the job has ended: `status`, `progress`, `output`. `Last-Event-ID` resumes."""
     record = await run_in_threadpool(parts.executions.find, principal.tenant, execution_id)
-    stream = parts.events.events(record.key, after=last_event_id)
+    parts.streams.refuse_more(principal.tenant)
+    stream = _held(parts, record.key, after=last_event_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_lines(stream), media_type="text/event-stream", headers=headers)
 
@@ -140,6 +141,12 @@ def _wire(parts: ApiParts, record: JobRecord) -> dict[str, Any]:
     times = {"created_at": record.created_at, "started_at": record.started_at, "finished_at": record.finished_at}
     told = {name: at for name, at in times.items() if at}
     return {"execution_id": record.job_id, "revision": record.revision, **told, **result.to_wire()}
+
+
+async def _held(parts: ApiParts, key: JobKey, *, after: int) -> AsyncIterator[Event]:
+    with parts.streams.held(key.tenant):
+        async for event in parts.events.events(key, after=after):
+            yield event
 
 
 async def _lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:

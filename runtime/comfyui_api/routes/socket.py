@@ -29,9 +29,11 @@ async def socket(websocket: WebSocket) -> None:
     parts: ComfyParts = websocket.app.state.comfyui
     try:
         principal = await run_in_threadpool(caller, parts, websocket, Scope.READ)
+        parts.api.streams.refuse_more(principal.tenant)
     except ServerlessError:
         await websocket.close(_POLICY_VIOLATED)  # before it is accepted, which a server answers by 403
         return
     client_id = websocket.query_params.get("clientId", "")[:_LONGEST_ID] or uuid.uuid4().hex
     await websocket.accept()
-    await parts.feed.serve(Connection(websocket, principal.tenant, client_id), server_features(parts.api))
+    with parts.api.streams.held(principal.tenant):
+        await parts.feed.serve(Connection(websocket, principal.tenant, client_id), server_features(parts.api))
