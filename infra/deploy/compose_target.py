@@ -79,7 +79,9 @@ class ComposeTarget:
         with tempfile.TemporaryDirectory() as folder:
             added = Path(folder) / "added.yaml"
             added.write_text(yaml.safe_dump(self._added()), encoding="utf-8")
-            names = ["compose.yaml", *(["gpu.yaml"] if self._config.compose.gpu else [])]
+            own = self._config.compose
+            more = {"gpu.yaml": own.gpu, "comfyui-api.yaml": own.comfyui_api}
+            names = ["compose.yaml", *(name for name, is_wanted in more.items() if is_wanted)]
             files = [word for name in names for word in ("--file", str(FOLDER / name))]
             yield ("compose", "--project-name", self._project, *files, "--file", str(added), "--profile", _PROFILE)
 

@@ -128,6 +128,7 @@ class ComposeConfig(Part):
     """What is Compose's own."""
 
     gpu: bool = Field(default=True, description="give the worker an NVIDIA GPU")
+    comfyui_api: bool = Field(default=False, description="ComfyUI's own API and web page too, on COMFYUI_PORT (8188)")
 
 
 class DeployConfig(Part):

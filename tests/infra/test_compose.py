@@ -14,6 +14,7 @@ from jsonschema.validators import validator_for
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra" / "compose"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+COMFYUI_API = yaml.safe_load((FOLDER / "comfyui-api.yaml").read_text())
 GPU = yaml.safe_load((FOLDER / "gpu.yaml").read_text())
 SCHEMA = json.loads(files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text())
 VALIDATOR = validator_for(SCHEMA)(SCHEMA)
@@ -23,7 +24,7 @@ def of_profile(profile: str) -> dict[str, Any]:
     return {name: service for name, service in COMPOSE["services"].items() if service["profiles"] == [profile]}
 
 
-@pytest.mark.parametrize("document", [COMPOSE, GPU], ids=["compose.yaml", "gpu.yaml"])
+@pytest.mark.parametrize("document", [COMPOSE, GPU, COMFYUI_API], ids=["compose.yaml", "gpu.yaml", "comfyui-api.yaml"])
 def test_it_follows_the_compose_specification(document: dict[str, Any]) -> None:
     VALIDATOR.validate(document)
 
@@ -59,6 +60,12 @@ def test_only_nginx_is_reached_from_elsewhere() -> None:
     assert set(ports) == {"nginx", "dev", "moto", "aws-api"}
     others = [port for name, found in ports.items() if name != "nginx" for port in found]
     assert all(port.startswith("127.0.0.1:") for port in others)
+
+
+def test_comfyuis_own_api_is_reached_by_nginx_and_listened_for_by_what_is_behind_it() -> None:
+    nginx, worker = COMFYUI_API["services"]["nginx"], COMFYUI_API["services"]["worker"]
+    assert (nginx["ports"], worker["environment"]) == (["${COMFYUI_PORT:-8188}:8188"], {"COMFYUI_PORT": "8188"})
+    assert set(COMFYUI_API["services"]) <= set(COMPOSE["services"])
 
 
 def test_moto_is_the_release_that_the_tests_use() -> None:

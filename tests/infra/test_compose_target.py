@@ -66,6 +66,13 @@ def test_without_an_image_it_is_built_and_without_a_gpu_none_is_asked_for(docker
     assert main(["compose", "--yes"]) == 0
     assert "--build" in docker.calls[-1]
     assert "gpu.yaml" not in docker.calls[-1]
+    assert "comfyui-api.yaml" not in docker.calls[-1]
+
+
+def test_comfyuis_own_api_is_opened_where_deploy_yaml_says(docker: FakeTool, tmp_path: Path) -> None:
+    (tmp_path / "deploy.yaml").write_text("compose: {comfyui_api: true}\n")
+    assert main(["compose", "--yes"]) == 0
+    assert "comfyui-api.yaml" in docker.calls[-1]
 
 
 def test_what_runs_by_another_definition_is_shown(docker: FakeTool, capsys: pytest.CaptureFixture[str]) -> None:

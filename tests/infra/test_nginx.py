@@ -68,10 +68,10 @@ class Behind(BaseHTTPRequestHandler):
 class Nginx:
     folder: Path
 
-    def client(self, *, tls: bool = True) -> httpx.Client:
+    def client(self, *, tls: bool = True, socket: str | None = None) -> httpx.Client:
         name = "https" if tls else "http"
         trusted = ssl.create_default_context(cafile=self.folder / "tls" / "fullchain.pem")
-        transport = httpx.HTTPTransport(uds=str(self.folder / f"{name}.sock"), verify=trusted)
+        transport = httpx.HTTPTransport(uds=str(self.folder / f"{socket or name}.sock"), verify=trusted)
         return httpx.Client(transport=transport, base_url=f"{name}://localhost", timeout=60)
 
 
@@ -103,11 +103,14 @@ def here(folder: Path, worker: str) -> str:
         "listen [::]:80;": "",
         "listen 443 ssl;": f"listen unix:{folder}/https.sock ssl;",
         "listen [::]:443 ssl;": "",
+        "listen 8188 ssl;": f"listen unix:{folder}/comfyui.sock ssl;",
+        "listen [::]:8188 ssl;": "",
         "/tls/": f"{folder}/tls/",
         "/run/nginx.pid": f"{folder}/nginx.pid",
         "/dev/stdout": f"{folder}/access.log",
         "/dev/stderr": f"{folder}/error.log",
         "worker:8000": worker,
+        "worker:8188": worker,
     }.items():
         assert place in text, place
         text = text.replace(place, instead)
@@ -169,6 +172,17 @@ def test_who_asks_too_often_is_told_so(nginx: Nginx) -> None:
     assert answers[:11] == [200] * 11
     assert 429 in answers[11:]
     assert others == [200] * 15
+
+
+def test_comfyuis_page_may_ask_for_hundreds_of_files_at_once_and_for_a_websocket(nginx: Nginx) -> None:
+    with nginx.client(socket="comfyui") as client:
+        answers = {client.get(f"/assets/{number}.js").status_code for number in range(300)}
+        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+        seen = client.get("/ws?clientId=a", headers=upgrade).json()
+        upload = client.post("/upload/image", content=bytes(101 * MEGABYTE))
+    assert answers == {200}
+    assert (seen["upgrade"], seen["connection"].lower()) == ("websocket", "upgrade")
+    assert upload.status_code == 200
 
 
 def test_events_go_out_as_they_come(nginx: Nginx) -> None:
