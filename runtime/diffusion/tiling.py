@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -33,6 +34,11 @@ def map_tiles(
         else:
             output[index] = _blended(sample, function, tile=tile, overlap=overlap, scale=scale, shape=shape)
     return output
+
+
+def tile_count(size: tuple[int, int] | torch.Size, tile: tuple[int, int], overlap: int) -> int:
+    """How many tiles `map_tiles` makes of one sample of `size` (height, width)."""
+    return math.prod(len(list(_spans(side, of, overlap))) for side, of in zip(size, tile, strict=True))
 
 
 def _blended(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.errors import ModelCorrupt
 from runtime.models.held import Loading
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from runtime.diffusion.checkpoint import Checkpoint
     from runtime.diffusion.vae import Autoencoder
+    from runtime.upscaling.upscaler import Upscaler
+
+Movable = TypeVar("Movable", "Checkpoint", "Upscaler")
 
 
 class Loadings:
@@ -33,6 +36,7 @@ class Loadings:
         self.for_gpu = for_gpu
         self.checkpoint: Loading[Checkpoint] = Loading(load=self._load_checkpoint, size_of=_size, move=_move)
         self.vae: Loading[Autoencoder] = Loading(load=self._load_vae, size_of=_size, move=self._move_vae)
+        self.upscaler: Loading[Upscaler] = Loading(load=self._load_upscaler, size_of=_size, move=_move)
         self.lora: Loading[Mapping[str, Tensor]] = Loading(load=_load_tensors, size_of=_size_of_tensors, move=None)
         self.embedding: Loading[Mapping[str, Any]] = Loading(load=_load_embedding, size_of=_size_of_tensors, move=None)
 
@@ -42,6 +46,7 @@ class Loadings:
             "checkpoints": self.checkpoint,
             "vae": self.vae,
             "loras": self.lora,
+            "upscale_models": self.upscaler,
             "embeddings": self.embedding,
         }
         return ways.get(kind)
@@ -65,6 +70,11 @@ class Loadings:
             return vae.on(device)
         return vae.on(device, dtype=vae_dtype(device, self._dtype or default_dtype(device)))
 
+    def _load_upscaler(self, path: Path, device: torch.device) -> Upscaler:
+        from runtime.upscaling.upscaler import load_upscaler
+
+        return load_upscaler(path, device=device, may_map=self._wanted(device)[1])
+
     def _wanted(self, device: torch.device) -> tuple[torch.dtype | None, bool]:
         """The dtype of a model that is loaded to `device`, and whether it may share memory with its file."""
         import torch
@@ -73,12 +83,12 @@ class Loadings:
         return (torch.float16 if waits and self._dtype is None else self._dtype), not waits
 
 
-def _size(model: Checkpoint | Autoencoder) -> int:
+def _size(model: Checkpoint | Autoencoder | Upscaler) -> int:
     return model.size_bytes
 
 
-def _move(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
-    return checkpoint.on(device)
+def _move(model: Movable, device: torch.device) -> Movable:
+    return model.on(device)
 
 
 def _load_tensors(path: Path, device: torch.device) -> Mapping[str, Tensor]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+_STATE_DICTS = ("state_dict", "params_ema", "params-ema", "params")
+"""Where training checkpoints keep their tensors, the better ones first: averaged weights before the last ones."""
+
 
 class PickleFile:
     """A pickle's tensors, by name; a context manager with the methods of `SafetensorsFile`.
@@ -85,11 +88,11 @@ def _refusal(path: Path, start: bytes) -> ModelCorrupt | ModelUnsafe:
 
 
 def _tensors(path: Path, loaded: Any) -> dict[str, Tensor]:
-    """The tensors of a state dict, or of the one that a training checkpoint keeps under `state_dict`."""
+    """The tensors of a state dict, or of the one that a training checkpoint keeps under a name of its own."""
     import torch
 
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
+    if isinstance(loaded, Mapping):
+        loaded = next((loaded[name] for name in _STATE_DICTS if isinstance(loaded.get(name), Mapping)), loaded)
     if not isinstance(loaded, Mapping):
         raise ModelCorrupt(f"{path} holds a {type(loaded).__name__}, expected tensors by name")
     return {name: value for name, value in loaded.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from runtime.diffusion.checkpoint import Checkpoint
     from runtime.diffusion.vae import Autoencoder
+    from runtime.upscaling.upscaler import Upscaler
 
 Model = TypeVar("Model")
 
@@ -68,6 +69,10 @@ class ModelStore:
     def vae(self, name: str) -> Autoencoder:
         """The autoencoder of a file of its own. Errors as of `checkpoint`."""
         return self._for_job("vae", name, self._loadings.vae)
+
+    def upscaler(self, name: str) -> Upscaler:
+        """An upscale model. Errors as of `checkpoint`."""
+        return self._for_job("upscale_models", name, self._loadings.upscaler)
 
     def lora(self, name: str) -> Mapping[str, Tensor]:
         """The tensors of a LoRA on the CPU, as they are stored. Errors as of `checkpoint`."""

@@ -33,6 +33,7 @@ _MODULES = (
     "schedulers",
     "sigmas",
     "text",
+    "upscaling",
     "vae",
 )
 

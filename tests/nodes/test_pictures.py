@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from runtime.nodes.pictures import Pictures, pictures_in
+from runtime.upscaling.upscaler import Upscaler
 
 Call = Callable[..., Any]
 
@@ -18,6 +20,10 @@ IMAGE_NODES: list[tuple[str, dict[str, Any]]] = [
     ("ImageScaleToTotalPixels", {"upscale_method": "bilinear", "megapixels": 0.01}),
     ("ImagePadForOutpaint", {"left": 8, "top": 16, "right": 24, "bottom": 32, "feathering": 0}),
     ("RepeatImageBatch", {"amount": 3}),
+    (
+        "ImageUpscaleWithModel",
+        {"upscale_model": Upscaler(nn.Upsample(scale_factor=4), scale=4, device=torch.device("cpu"))},
+    ),
 ]
 LATENT_NODES: list[tuple[str, dict[str, Any]]] = [
     ("LatentUpscale", {"upscale_method": "area", "width": 128, "height": 0, "crop": "disabled"}),
@@ -60,7 +66,7 @@ def test_a_source_says_how_large_its_result_is(name: str, inputs: dict[str, Any]
     _check(name, classes, call, inputs)
 
 
-@pytest.mark.parametrize(("name", "inputs"), IMAGE_NODES, ids=str)
+@pytest.mark.parametrize(("name", "inputs"), IMAGE_NODES)
 def test_a_node_that_grows_pictures_says_how_large_they_become(
     name: str, inputs: dict[str, Any], classes: Any, call: Call, picture: Any
 ) -> None:

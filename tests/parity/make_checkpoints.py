@@ -1,9 +1,9 @@
 """Write small model files with the tensor layout of real ones.
 
 Each has the key names and topology of its family (SD 1.x, SD 1.x inpainting, SD 2.x, SDXL base, SDXL refiner, a bare
-VAE, LoRAs) at a fraction of the width. Weights are drawn from a generator seeded by the tensor's name, so a file is
-the same on every machine. `shapes.json` maps file -> tensor name -> shape; `VARIANTS` adds the files that differ from
-one of those in a tensor or two.
+VAE, LoRAs, upscale models) at a fraction of the width. Weights are drawn from a generator seeded by the tensor's name,
+so a file is the same on every machine. `shapes.json` maps file -> tensor name -> shape; `VARIANTS` adds the files that
+differ from one of those in a tensor or two.
 
     python make_checkpoints.py OUTPUT_DIRECTORY               the checkpoints, directly in it
     python make_checkpoints.py --tree MODELS_DIRECTORY        every file in the sub-folder of its kind
@@ -30,6 +30,11 @@ FOLDERS = {
     "sd1_lora_mini": "loras",
     "sd1_lora_diffusers_mini": "loras",
     "sdxl_lora_mini": "loras",
+    "esrgan_old_mini": "upscale_models",
+    "esrgan_plus_1x_mini": "upscale_models",
+    "realesrgan_x2_mini": "upscale_models",
+    "bsrgan_x2_mini": "upscale_models",
+    "compact_x4_mini": "upscale_models",
 }
 CHECKPOINTS = "checkpoints"
 
@@ -116,7 +121,7 @@ def write_checkpoints(directory: Path) -> list[Path]:
 
 
 def write_tree(directory: Path) -> list[Path]:
-    """Write every file into the sub-folder of its kind: `checkpoints`, `vae` or `loras`."""
+    """Write every file into the sub-folder of its kind."""
     return [write(name, directory / FOLDERS.get(name, CHECKPOINTS)) for name in file_names()]
 
 
@@ -130,7 +135,7 @@ def main() -> None:
     """Write the files and print each one's size and digest."""
     parser = argparse.ArgumentParser(description="Write the mini model files that the parity cases load.")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--tree", action="store_true", help="one sub-folder a kind: checkpoints/, vae/, loras/")
+    parser.add_argument("--tree", action="store_true", help="one sub-folder a kind: checkpoints/, vae/, ...")
     arguments = parser.parse_args()
     for path in (write_tree if arguments.tree else write_checkpoints)(arguments.directory):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from runtime.engines.native.registry import NodeRegistry
     from runtime.models.store import ModelStore
 
+_SMALL = frozenset({"upscale_models"})
+"""Kinds whose files are small, most of them pickles, and of many architectures."""
+
 
 class Lacks:
     """Tells it from the node types, and from the headers of the model files, each read once as long as it stays."""
@@ -45,7 +48,7 @@ class Lacks:
             path, identity = self._models.path(folder, name), self._models.identity(folder, name)
         except ServerlessError:
             return None  # a model that is not there is missing on whatever engine
-        if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
+        if path.suffix.lower() not in SAFETENSORS_SUFFIXES and folder not in _SMALL:
             return None  # to look into a pickle is to load it
         if identity not in self._known:
             self._known[identity] = _misfit(folder, path)
@@ -55,8 +58,9 @@ class Lacks:
 
 def _misfit(folder: str, path: Path) -> str | None:
     from runtime.diffusion.checkpoint import check_checkpoint, check_vae
+    from runtime.upscaling.upscaler import check_upscaler
 
-    check = {"checkpoints": check_checkpoint, "vae": check_vae}.get(folder)
+    check = {"checkpoints": check_checkpoint, "vae": check_vae, "upscale_models": check_upscaler}.get(folder)
     if check is None:
         return None
     try:

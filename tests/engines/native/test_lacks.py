@@ -13,16 +13,18 @@ from runtime.settings import Settings
 
 FLUX = {"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": torch.zeros(2, 2)}
 VIDEO_VAE = {"decoder.conv_in.conv.weight": torch.zeros(2, 2, 3, 3, 3)}
+SWIN = {"layers.0.residual_group.blocks.0.norm1.weight": torch.zeros(60)}
 
 
 @pytest.fixture
 def models(mini_models: Path, tmp_path: Path) -> Path:
-    for kind in ("checkpoints", "vae"):
+    for kind in ("checkpoints", "vae", "upscale_models"):
         (tmp_path / kind).mkdir()
         for path in (mini_models / kind).iterdir():
             (tmp_path / kind / path.name).symlink_to(path)
     save_file(FLUX, tmp_path / "checkpoints" / "flux.safetensors")
     save_file(VIDEO_VAE, tmp_path / "vae" / "video.safetensors")
+    torch.save({"params_ema": SWIN}, tmp_path / "upscale_models" / "swinir.pth")
     return tmp_path
 
 
@@ -45,6 +47,12 @@ def test_a_checkpoint_of_another_family_is_named_with_what_it_looks_like(models:
 def test_a_vae_is_looked_into_too(models: Path) -> None:
     assert lacks(models, "VAELoader", vae_name="vae_mini.safetensors") == []
     assert lacks(models, "VAELoader", vae_name="video.safetensors") != []
+
+
+def test_an_upscale_model_is_looked_into_although_it_is_a_pickle(models: Path) -> None:
+    assert lacks(models, "UpscaleModelLoader", model_name="esrgan_old_mini.safetensors") == []
+    (line,) = lacks(models, "UpscaleModelLoader", model_name="swinir.pth")
+    assert "no upscale model of a known architecture" in line
 
 
 def test_a_model_that_is_not_there_is_no_lack_of_the_engine(models: Path) -> None:
