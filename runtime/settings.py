@@ -183,7 +183,9 @@ class Settings(DispatchSettings):
     )
     data_path: Path = _from("STORAGE_BASE_PATH", default=_BUNDLE / "data", help="the embedded stores' folder")
     public_url: str = _from(
-        "PUBLIC_URL", default="http://127.0.0.1:8000", help="where the embedded store's files are served"
+        "PUBLIC_URL",
+        default="http://127.0.0.1:8000",
+        help="where the embedded store's files are served; `serve` for this machine alone takes its own address",
     )
     s3_bucket: str | None = _from("S3_BUCKET", default=None, help="the bucket for outputs; without it, a folder")
     s3_endpoint_url: str | None = _from(

@@ -38,6 +38,7 @@ def main(words: Sequence[str]) -> int:
         comfyui_port = settings.comfyui_port if arguments.comfyui_port is None else arguments.comfyui_port
         ports = [port, *([comfyui_port] if comfyui_port else [])]
         listener, *more = listeners = [_listener(host, each) for each in ports]
+        settings = _with_links_here(settings, host, listener.getsockname()[1])
         server = _server(settings, host, [socket.getsockname()[1] for socket in more])
     except SettingsInvalid as exc:
         print(f"comfyui-serverless serve: {exc.message}", file=sys.stderr)
@@ -55,6 +56,14 @@ def main(words: Sequence[str]) -> int:
         signal.signal(number, lambda *_: None)
     server.run(sockets=listeners)
     return 0
+
+
+def _with_links_here(settings: Settings, host: str, port: int) -> Settings:
+    """The settings, links leading to this very server where none say where and only this machine can follow them."""
+    if not _is_loopback(host) or "public_url" in settings.model_fields_set:
+        return settings
+    here = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return settings.model_copy(update={"public_url": here})
 
 
 def _server(settings: Settings, host: str, comfyui_ports: Sequence[int]) -> Server:

@@ -99,6 +99,9 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
+    def __repr__(self) -> str:
+        return f"AsyncClient({str(self._http.base_url)!r})"
+
     async def __aenter__(self) -> AsyncClient:
         return self
 
@@ -124,6 +127,9 @@ class AsyncJob:
         self._client = client
         self._asked = asked
         self.state = state
+
+    def __repr__(self) -> str:
+        return f"AsyncJob({self.id!r}, {self.status!r})"
 
     @property
     def id(self) -> str:

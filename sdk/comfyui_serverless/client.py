@@ -103,6 +103,9 @@ class Client:
         """Close the connections."""
         self._http.close()
 
+    def __repr__(self) -> str:
+        return f"Client({str(self._http.base_url)!r})"
+
     def __enter__(self) -> Client:
         return self
 
@@ -126,6 +129,9 @@ class Job:
         self._client = client
         self._asked = asked
         self.state = state
+
+    def __repr__(self) -> str:
+        return f"Job({self.id!r}, {self.status!r})"
 
     @property
     def id(self) -> str:

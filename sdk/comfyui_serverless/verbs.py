@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from comfyui_serverless.client import Client, Job
-from comfyui_serverless.errors import ComfyUIServerlessError, JobError
+from comfyui_serverless.errors import ComfyUIServerlessError, JobError, Unauthenticated
 from comfyui_serverless.outputs import Result
 from comfyui_serverless.states import ENDED, JobState
 
@@ -100,7 +100,8 @@ def _run(parser: argparse.ArgumentParser, words: Sequence[str], act: Act) -> int
         print(f"{parser.prog}: job {exc.job_id}: {exc}", file=sys.stderr)
         return 1
     except ComfyUIServerlessError as exc:
-        print(f"{parser.prog}: {exc}", file=sys.stderr)
+        hint = "; the key is read from COMFYUI_SERVERLESS_TOKEN, for RunPod from RUNPOD_API_KEY"
+        print(f"{parser.prog}: {exc}{hint if isinstance(exc, Unauthenticated) else ''}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -139,7 +140,8 @@ def _watch(client: Client, arguments: argparse.Namespace) -> int:
 
 def _cancel(client: Client, arguments: argparse.Namespace) -> int:
     state = client.job(arguments.job_id).cancel()
-    print(json.dumps(_plain(state)) if arguments.json else _line(state))
+    asked = "" if state.has_ended else ", its end is asked for"
+    print(json.dumps(_plain(state)) if arguments.json else _line(state) + asked)
     return 0
 
 
@@ -219,7 +221,8 @@ def _line(state: JobState) -> str:
         parts += [f"step {progress.step} of {progress.steps}"] if progress.steps else []
     error = state.wire.get("error")
     if isinstance(error, dict):
-        parts.append(f"{error.get('code')}: {error.get('message')}")
+        code = "" if error.get("code") == state.status else f"{error.get('code')}: "
+        parts.append(f"{code}{error.get('message')}")
     return ", ".join(parts)
 
 

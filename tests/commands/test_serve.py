@@ -58,6 +58,18 @@ def test_it_answers_the_links_of_the_store_until_it_is_told_to_end(start: Start,
     assert process.wait(60) == 0
 
 
+def test_without_an_address_for_links_they_lead_to_the_port_that_it_serves(start: Start, port: int) -> None:
+    process = start(port, PUBLIC_URL="", DEVICE="cpu")
+    said(process)
+    url = f"http://127.0.0.1:{port}"
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+    }
+    made = httpx.post(f"{url}/workflows/execute?wait=60", json={"workflow": graph}, timeout=90).json()
+    assert made["outputs"][0]["url"].startswith(f"{url}/files/")
+
+
 def test_it_says_where_links_lead_when_that_is_elsewhere(start: Start, port: int) -> None:
     process = start(port, PUBLIC_URL="https://pictures.example.com")
     assert "on http://127.0.0.1" in said(process)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 
 import pytest
 from comfyui_serverless import command
@@ -48,7 +48,14 @@ def test_a_module_that_is_missing_for_another_reason_is_an_error() -> None:
 
 def test_the_installed_command_knows_its_verbs(capsys: Output) -> None:
     command.main(["--help"])
-    assert "  run" in capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr().out
+    assert "  submit  send a workflow to a deployment\n" in shown
+    assert sorted(command._ABOUT) == sorted(entry.name for entry in command._entry_points())
+
+
+def test_it_tells_its_release(capsys: Output) -> None:
+    assert command.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"comfyui-serverless {version('comfyui-serverless')}\n"
 
 
 def test_a_checkout_that_is_not_installed_has_no_verbs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,32 @@ def test_what_cannot_be_sent_is_named(
     assert said in capsys.readouterr().err
 
 
+def test_a_job_at_work_whose_end_is_asked_for_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = {"width": 4000, "height": 3000}
+    scaled = {
+        str(n): {"class_type": "ImageScale", "inputs": {
+            "image": [str(n - 1), 0], "upscale_method": "lanczos", "crop": "disabled", **size, "width": 4000 + n % 2,
+        }}
+        for n in range(2, 40)
+    }  # fmt: skip
+    nodes = {
+        "1": {"class_type": "EmptyImage", "inputs": {**size, "batch_size": 1, "color": 0}},
+        **scaled,
+        "40": {"class_type": "SaveImage", "inputs": {"images": ["39", 0], "filename_prefix": "a"}},
+    }
+    path = tmp_path / "slow.json"
+    path.write_text(json.dumps(nodes))
+    assert verbs.submit([str(path), "--job-id", "slow"]) == 0
+    while "running" not in capsys.readouterr().out:
+        assert verbs.status(["slow"]) == 0
+    assert verbs.cancel(["slow"]) == 0
+    assert capsys.readouterr().out.endswith(", its end is asked for\n")
+    assert verbs.watch(["slow"]) == 1
+    capsys.readouterr()
+    assert verbs.status(["slow"]) == 0
+    assert capsys.readouterr().out == "slow: cancelled, the job was cancelled on request\n"
+
+
 def test_a_job_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert verbs.status(["nothing"]) == 1
     assert "there is no job 'nothing'" in capsys.readouterr().err
