@@ -21,6 +21,7 @@ from runtime.errors import Internal, InvalidRequest, ServerlessError
 from runtime.fetch.access import S3Access, WebAccess
 from runtime.graph.check import CheckReport
 from runtime.heartbeat import Heartbeat
+from runtime.held_folder import remove_left_folders
 from runtime.ids import new_job_id
 from runtime.inputs import InputLimits
 from runtime.job_facts import facts_of
@@ -214,6 +215,7 @@ class Worker:
         """
         parts = self._parts
         preloading = parts.loader.preload()
+        remove_left_folders(parts.workspace_root)
         parts.jobs.prepare()
         parts.artifacts.prepare()
         parts.spool.recover()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import TracebackType
 
 from runtime.errors import InputRejected
 from runtime.file_names import safe_name, shown, split_annotation
+from runtime.held_folder import HeldFolder
 from runtime.near_names import near_names
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Workspace:
     def __init__(self, *, root: Path | None = None, shared_inputs: Sequence[Path] = ()) -> None:
         self._root = root
         self._shared_inputs = tuple(shared_inputs)
-        self._folder: Path | None = None
+        self._held: HeldFolder | None = None
         self._is_removed = False
         self._lock = threading.Lock()
 
@@ -93,9 +93,10 @@ class Workspace:
     def remove(self) -> None:
         """Delete everything; harmless when repeated, and when files vanish or appear meanwhile."""
         with self._lock:
-            folder, self._folder, self._is_removed = self._folder, None, True
-        if folder is not None:
-            _remove_tree(folder)
+            held, self._held, self._is_removed = self._held, None, True
+        if held is not None:
+            _remove_tree(held.path)
+            held.let_go()
 
     def __enter__(self) -> Workspace:
         return self
@@ -112,14 +113,15 @@ class Workspace:
         with self._lock:
             if self._is_removed:
                 raise RuntimeError("the workspace of this job is removed already")
-            self._folder = self._folder or _new_folder(self._root)
-            folder = self._folder / name
+            self._held = self._held or HeldFolder(self._root)
+            folder = self._held.path / name
             folder.mkdir(exist_ok=True)
             return folder
 
     def _searched(self, kind: str | None) -> list[Path]:
         """The folders that a name of `kind` may lie in; one that was never made is not made by looking."""
-        own = [] if self._folder is None else [self._folder / (kind or "input")]
+        held = self._held
+        own = [] if held is None else [held.path / (kind or "input")]
         return own if kind in ("output", "temp") else [*own, *self._shared_inputs]
 
     def _find(self, name: str) -> Path | None:
@@ -131,12 +133,6 @@ class Workspace:
     def _near(self, name: str) -> str:
         near = near_names(name, [found for kind in SUFFIXES for found in self.input_names(kind)])
         return f"; near it: {', '.join(map(shown, near))}" if near else ""
-
-
-def _new_folder(root: Path | None) -> Path:
-    if root is not None:
-        root.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="comfyui-serverless-", dir=root))
 
 
 def _path_inside(folder: Path, name: str) -> Path | None:
