@@ -89,12 +89,18 @@ def _parsed(text: Any) -> Any:
 
 
 def _png_texts(data: bytes) -> Texts:
+    """Of chunks that are packed the first of each name alone: thousands of them could each unpack to megabytes."""
     at = len(_PNG)
+    unpacked: set[bytes] = set()
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         body = data[at + 8 : at + 8 + length]
         at += 12 + length
         name, _, rest = body.partition(b"\0")
+        if kind in (b"zTXt", b"iTXt"):
+            if name.decode("latin-1") not in _IN_ORDER or name in unpacked:
+                continue
+            unpacked.add(name)
         if kind in (b"tEXt", b"comf"):
             yield name.decode("latin-1"), rest.decode("latin-1")
         elif kind == b"zTXt":

@@ -123,6 +123,14 @@ def test_a_packed_text_is_not_unpacked_without_a_bound() -> None:
         workflow_in(data, "it")
 
 
+def test_packed_texts_that_nobody_asks_for_are_not_unpacked() -> None:
+    """Each of them would be refused, were it unpacked."""
+    packed = zlib.compress(b"a" * (65 << 20))
+    bombs = [b"other\0\0" + packed, b"prompt\0\0" + zlib.compress(json.dumps(SENT).encode()), b"prompt\0\0" + packed]
+    chunks = [struct.pack(">I4s", len(bomb), b"zTXt") + bomb + b"\0" * 4 for bomb in bombs]
+    assert workflow_in(png()[:8] + b"".join(chunks), "it").workflow == SENT
+
+
 @given(data=st.binary(max_size=200), head=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"glTF"]))
 def test_any_bytes_are_read_or_refused(data: bytes, head: bytes) -> None:
     is_media(head + data)
