@@ -74,7 +74,7 @@ def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
         app.add_middleware(
             BrowserGuard,
             origins=parts.cors_origins,
-            hosts=parts.trusted_hosts,
+            hosts=parts.trusted_hosts if parts.here_alone else (),
             is_open=parts.here_alone,
             links=FILES_PATH,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -48,10 +49,12 @@ class Guards:
         given = headers.get(REQUEST_ID.encode(), b"")
         request_id = given if _ID.fullmatch(given) else new_job_id(self._clock.wall()).encode()
         most_bytes = self._larger.get(scope["path"], self._max_body_bytes)
-        began = False
+        began = overran = False
 
         async def answer(message: Message) -> None:
             nonlocal began
+            if overran and not began:
+                return  # whatever is said of a body that was cut off: what is wrong with it is its size
             if message["type"] == "http.response.start":
                 began = True
                 named = {name for name, _ in message["headers"]}
@@ -66,21 +69,25 @@ class Guards:
         left = most_bytes
 
         async def bounded() -> Message:
-            nonlocal left
+            nonlocal left, overran
             message = await receive()
             left -= len(message.get("body", b""))
             if left < 0:
+                overran = True
                 raise _Overrun
             return message
 
         name = f"{scope['method']} request"[:40]
         above = headers.get(b"traceparent", b"").decode("latin-1") or None
-        with belonging_to(request_id=request_id.decode()), span(name, above=above, path=scope["path"][:200]):
-            try:
-                await self._app(scope, bounded, answer)
-            except _Overrun:
-                if not began:
-                    await _refuse(answer, most_bytes)
+        with (
+            belonging_to(request_id=request_id.decode()),
+            span(name, above=above, path=scope["path"][:200]),
+            contextlib.suppress(_Overrun),
+        ):
+            await self._app(scope, bounded, answer)
+        if overran and not began:
+            overran = False
+            await _refuse(answer, most_bytes)
 
 
 async def _refuse(send: Send, most_bytes: int) -> None:

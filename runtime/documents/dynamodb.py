@@ -12,6 +12,7 @@ from runtime.documents.table import COLLECTION, EXPIRY, NAME
 from runtime.dynamo_table import Conflict, DynamoTable
 from runtime.jobs.attributes import from_attributes, to_attributes
 
+_LONGEST_NAME, _LONGEST_COLLECTION = 1024, 2048  # bytes of a sort key and of a partition key
 _LIVE = f"(attribute_not_exists({EXPIRY}) OR {EXPIRY} > :now)"
 _GONE = f"(attribute_not_exists({COLLECTION}) OR {EXPIRY} <= :now)"
 
@@ -31,6 +32,8 @@ class DynamoDocumentStore:
         self._table.close()
 
     def get(self, collection: str, name: str) -> Document | None:
+        if not _can_be(collection, name):
+            return None
         with self._table.translated("GetItem"):
             answer = self._table.client().get_item(
                 TableName=self._table.name, Key=_key(collection, name), ConsistentRead=True
@@ -56,6 +59,8 @@ class DynamoDocumentStore:
                 return put
 
     def delete(self, collection: str, name: str) -> bool:
+        if not _can_be(collection, name):
+            return False
         with self._table.translated("DeleteItem"):
             answer = self._table.client().delete_item(
                 TableName=self._table.name, Key=_key(collection, name), ReturnValues="ALL_OLD"
@@ -137,6 +142,15 @@ class DynamoDocumentStore:
 
     def _is_expired(self, item: Mapping[str, Any]) -> bool:
         return EXPIRY in item and float(item[EXPIRY]["N"]) <= self._clock.wall()
+
+
+def _can_be(collection: str, name: str) -> bool:
+    """Whether DynamoDB takes these for a key; what it does not, nobody can have put."""
+    return 0 < len(_bytes(name)) <= _LONGEST_NAME and len(_bytes(collection)) <= _LONGEST_COLLECTION
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _key(collection: str, name: str) -> dict[str, Any]:

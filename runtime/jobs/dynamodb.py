@@ -21,6 +21,7 @@ from runtime.jobs.store import ANONYMOUS_DAYS, EXAMINED, Page, due_shard, likene
 from runtime.jobs.table import BY_DUE, BY_LIKENESS, BY_USER, EXPIRY, KEY
 from runtime.jobs.update_expression import update_expression
 
+_LONGEST_KEY = 512  # DynamoDB itself refuses keys of 2048 bytes; a tenant and a job's id have 64 characters each
 _CONFLICTS = 10
 """How often a move is tried again because another caller moved the job meanwhile."""
 
@@ -167,6 +168,8 @@ class DynamoJobStore(JobMoves):
             )
 
     def _item(self, key: JobKey) -> Item | None:
+        if len(str(key)) > _LONGEST_KEY:
+            return None
         with self._table.translated("GetItem"):
             answer = self._table.client().get_item(
                 TableName=self._table.name, Key={KEY: to_attribute(str(key))}, ConsistentRead=True

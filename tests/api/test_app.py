@@ -15,9 +15,9 @@ Headers = Callable[..., dict[str, str]]
 Workflow = Callable[..., dict[str, Any]]
 
 
-def test_it_is_ready_once_the_stores_answer_and_the_worker_is_built(api: TestClient, login: Headers) -> None:
-    api.post("/workflows/execute?wait=60", json={"workflow": {}}, headers=login())
-    answer = api.get("/health/readiness")
+def test_it_is_ready_once_the_stores_answer_and_the_worker_is_built(api: TestClient) -> None:
+    while (answer := api.get("/health/readiness")).status_code == 503:
+        assert answer.json()["parts"]["worker"] == "state_unavailable"
     assert answer.json()["parts"] == {"jobs": "ok", "documents": "ok", "files": "ok", "worker": "ok"}
     assert answer.status_code == 200
 
@@ -37,6 +37,12 @@ def test_a_worker_that_cannot_be_built_is_named(open_api: Callable[..., TestClie
     assert "cuda:99" in api.get("/health").json()["parts"]["worker"]
 
 
+def test_who_has_no_token_is_not_told_why_an_instance_is_not_ready(open_api: Callable[..., TestClient]) -> None:
+    api = open_api(DEVICE="cuda:99", SECRET_KEY="0123456789abcdef" * 2)
+    answer = api.get("/health")
+    assert (answer.status_code, answer.json()["parts"]["worker"]) == (503, "state_unavailable")
+
+
 def test_the_node_types_are_comfyuis_object_info(api: TestClient, login: Headers) -> None:
     nodes = api.get("/nodes", headers=login()).json()
     assert nodes["EmptyImage"]["input"]["required"]["width"][0] == "INT"
@@ -54,8 +60,13 @@ def test_a_body_over_the_bound_is_refused_before_it_is_parsed(api: TestClient, l
 
 
 def test_a_body_of_unknown_length_is_held_to_the_bound_too(api: TestClient, login: Headers) -> None:
-    pieces = (b"x" * 100_000 for _ in range(30))
-    assert api.post("/workflows/execute", content=pieces, headers=login()).status_code == 413
+    for path in ("/workflows/execute", "/v2/a/run", "/auth/login", "/files/upload"):
+        pieces = (b"x" * 100_000 for _ in range(30))
+        headers = {
+            **login(),
+            "Content-Type": "multipart/form-data; boundary=b" if "upload" in path else "application/json",
+        }
+        assert api.post(path, content=pieces, headers=headers).status_code == 413
 
 
 def test_every_answer_has_an_id_and_careful_headers(api: TestClient) -> None:

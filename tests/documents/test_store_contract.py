@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from runtime.clock import ManualClock
 from runtime.documents.store import ABSENT, DocumentStore
 
@@ -25,6 +27,12 @@ def test_what_was_never_put_is_absent(store: DocumentStore) -> None:
     store.put("c", "n", VALUE)
     assert store.get("c", "m") is None
     assert store.get("d", "n") is None
+
+
+@pytest.mark.parametrize(("collection", "name"), [("c", ""), ("c", "n" * 5000), ("c" * 5000, "n")])
+def test_a_name_that_no_document_can_have_is_absent(store: DocumentStore, collection: str, name: str) -> None:
+    assert store.get(collection, name) is None
+    assert store.delete(collection, name) is False
 
 
 def test_a_put_over_the_version_that_stands_replaces_it(store: DocumentStore) -> None:

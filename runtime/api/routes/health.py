@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,9 +10,10 @@ from fastapi.responses import JSONResponse
 
 from runtime.api.access import Here, Parts, Reader
 from runtime.api.parts import ApiParts
-from runtime.errors import ServerlessError
+from runtime.errors import Internal, ServerlessError
 
 router = APIRouter(tags=["health"])
+_log = logging.getLogger(__name__)
 
 _NOBODY = "health"
 
@@ -25,8 +27,11 @@ def liveness() -> dict[str, str]:
 @router.get("/health/readiness")
 @router.get("/health")
 def readiness(parts: Parts) -> JSONResponse:
-    """200 where the stores answer and the worker is ready, else 503; what is wrong is named by part."""
-    found = {name: _state(check) for name, check in _checks(parts).items()}
+    """200 where the stores answer and the worker is ready, else 503; what is wrong is named by part.
+
+    Anybody may ask: where the deployment asks for tokens, its code is told, and the log says what it is.
+    """
+    found = {name: _state(check, is_told=parts.accounts is None) for name, check in _checks(parts).items()}
     is_ready = all(state == "ok" for state in found.values())
     body: dict[str, Any] = {"status": "ok" if is_ready else "not ready", "parts": found}
     if parts.depth is not None:
@@ -52,11 +57,14 @@ def _checks(parts: ApiParts) -> dict[str, Any]:
     return checks if here is None else {**checks, "worker": lambda: here.worker}
 
 
-def _state(check: Any) -> str:
+def _state(check: Any, *, is_told: bool) -> str:
     try:
         check()
     except ServerlessError as exc:
-        return exc.message
+        code, message = exc.code, exc.message
     except Exception as exc:  # whatever it is, it is what the part's state is
-        return f"{type(exc).__name__}: {exc}"
-    return "ok"
+        code, message = Internal.code, f"{type(exc).__name__}: {exc}"
+    else:
+        return "ok"
+    _log.warning("not ready: %s", message)
+    return message if is_told else code
