@@ -55,10 +55,26 @@ def client_config(*, read_timeout_s: float, **options: Any) -> Config:
     )
 
 
+_REMEDIES = {
+    "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role",
+    "PartialCredentialsError": "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "NoRegionError": "set AWS_REGION",
+    "AccessDenied": "its policy must allow it, see docs/aws.md",
+    "AccessDeniedException": "its policy must allow it, see docs/aws.md",
+    "InvalidAccessKeyId": "the service does not know AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY is not that of AWS_ACCESS_KEY_ID",
+    "NoSuchBucket": "make the bucket, or correct S3_BUCKET and AWS_REGION",
+    "ResourceNotFoundException": "make the table, see docs/aws.md, or correct its name and AWS_REGION",
+}
+"""What to do about a failure, by the service's code or botocore's kind."""
+
+
 def explain(error: Exception) -> str:
-    """What a botocore error says without what it may quote: the service's code, or the kind of failure."""
+    """What a botocore error says without what it may quote: the service's code, or the kind of failure; what to do."""
     response = getattr(error, "response", None)
-    if not isinstance(response, dict):
-        return type(error).__name__
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", "no status")
-    return f"{response.get('Error', {}).get('Code', 'no code')} ({status})"
+    code, status = type(error).__name__, ""
+    if isinstance(response, dict):
+        code = response.get("Error", {}).get("Code", "no code")
+        status = f" ({response.get('ResponseMetadata', {}).get('HTTPStatusCode', 'no status')})"
+    remedy = f": {_REMEDIES[code]}" if code in _REMEDIES else ""
+    return f"{code}{status}{remedy}"

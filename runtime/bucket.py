@@ -11,6 +11,7 @@ from runtime.errors import SettingsInvalid
 _AWS_HOST = re.compile(
     r"^(?:(?P<bucket>.+)\.)?s3[.-](?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)\.)?amazonaws\.com(?:\.cn)?$"
 )
+_NAME = re.compile(r"^[a-zA-Z0-9._-]{1,255}$|^arn:aws[a-z-]*:s3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,11 @@ def find_bucket(*, name: str | None, endpoint_url: str | None, region: str | Non
     """The bucket of the settings, None where they name none.
 
     worker-comfyui's BUCKET_ENDPOINT_URL names the bucket inside the address: `https://BUCKET.s3.REGION.amazonaws.com`,
-    or `https://HOST/BUCKET` for another store. Raises SettingsInvalid for an address without one, and no S3_BUCKET.
+    or `https://HOST/BUCKET` for another store. Raises SettingsInvalid for a name that is none,
+    and for an address without one where there is no name.
     """
+    if name and not _NAME.match(name):
+        raise SettingsInvalid(f"S3_BUCKET is {name!r}; expected a bucket's name alone: letters, digits, . - and _")
     if endpoint_url is None:
         return Bucket(name=name, endpoint_url=None, region=region) if name else None
     parts = urlsplit(endpoint_url)

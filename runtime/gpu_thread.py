@@ -119,6 +119,8 @@ class GpuThread:
             result = await self._attempt(request, relay, dispatch, tenant)
             if result.retry_after_s is None or self._is_stopping:
                 return result
+            if dispatch is None and request.job_id is None:  # else each attempt would be the first of a new job
+                request = request.model_copy(update={"job_id": result.job_id})
             looked_at_in_s = result.retry_after_s if result.status == "pending" else min(result.retry_after_s, LOOK_S)
             try:
                 await asyncio.sleep(looked_at_in_s)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from runtime.errors import InvalidRequest
+from runtime.near_names import near_names
 
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Event = Literal["completed", "failed", "progress"]
@@ -96,7 +97,17 @@ class JobRequest(_Part):
                 lines = dict.fromkeys(map(_explain, exc.errors()))
                 raise InvalidRequest("; ".join([*lines][:_MOST_SHOWN])) from exc
         known, _ = cls.parse(_without(data, unknown))
-        return known, [f"{_path(loc)} is no field of a request and was left out" for loc in unknown[:_MOST_SHOWN]]
+        return known, [
+            f"{_path(loc)} is no field of a request and was left out{_meant(loc)}" for loc in unknown[:_MOST_SHOWN]
+        ]
+
+
+_PARTS: Mapping[int | str, str] = {"images": "InputFile", "output": "OutputOptions", "webhook": "Webhook"}
+_FIELDS: Mapping[str | None, Sequence[str]] = {
+    part.__name__: tuple(part.model_fields) for part in (InputFile, OutputOptions, Webhook)
+}
+_ELSEWHERE = {"prompt": "workflow in its place", "seed": 'overrides, as in {"seed": 7}'}
+"""What other APIs call a field, or have at this place."""
 
 
 def _as_object(data: object) -> Mapping[Any, Any]:
@@ -133,11 +144,25 @@ def _explain(error: Any) -> str:
     if error["type"] == "missing":
         return f"{path} is missing"
     if error["type"] == "extra_forbidden":
-        return f"{path} is no field of a request"
+        return f"{path} is no field of a request{_meant(error['loc'])}"
     if error["loc"][:1] == ("workflow",):
         return f"workflow is {_shown(error['input'])}; expected an object of nodes by id, or a string of its JSON"
     shown = "" if _is_secret(error["loc"]) else f" is {_shown(error['input'])}"
+    if error["type"] == "tuple_type":
+        return f"{path}{shown}; expected a list"
+    if error["type"] in ("dict_type", "model_type"):
+        fields = _FIELDS.get(error.get("ctx", {}).get("class_name"), ())
+        return f"{path}{shown}; expected an object{' of ' if fields else ''}{', '.join(fields)}"
     return f"{path}{shown}: {error['msg']}"
+
+
+def _meant(loc: Sequence[int | str]) -> str:
+    """What somebody may have meant by a field that is none."""
+    fields = (*JobRequest.model_fields, *_ELSEWHERE) if len(loc) == 1 else _FIELDS.get(_PARTS.get(loc[0]), ())
+    near = near_names(str(loc[-1]), fields, count=1)
+    if not near:
+        return ""
+    return f"; expected {_ELSEWHERE[near[0]]}" if near[0] in _ELSEWHERE else f"; near it: {near[0]}"
 
 
 def _path(loc: Sequence[int | str]) -> str:

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, SecretStr, ValidationError
 
 from runtime.bucket import Bucket, find_bucket
 from runtime.dispatch_settings import DispatchSettings
-from runtime.env_files import read_environment, replaced_in
+from runtime.env_files import misspelt_in, read_environment, replaced_in
 from runtime.errors import SettingsInvalid
 from runtime.setting import Gigabytes, Names
 from runtime.setting import setting as _from
@@ -254,8 +254,7 @@ class Settings(DispatchSettings):
     def load(cls) -> Settings:
         """The settings of this process: its variables, and those of `.env` files. Raises SettingsInvalid."""
         env = read_environment()
-        for line in replaced_in(env):
-            _log.warning("%s", line)
+        warn_of_unread(env)
         return cls.from_env(env)
 
     @classmethod
@@ -290,8 +289,14 @@ class Settings(DispatchSettings):
         return Signer.parse(self.webhook_secret.get_secret_value() if is_set and self.webhook_secret else "")
 
     def _refuse_unsafe(self) -> None:
-        if self.native_nodes_path is not None and not self.native_nodes_path.is_dir():
-            raise SettingsInvalid(f"NATIVE_NODES_PATH is {str(self.native_nodes_path)!r}; expected a folder")
+        for name, folder in (
+            ("NATIVE_NODES_PATH", self.native_nodes_path),
+            ("COMFYUI_PATH", self.comfyui_path),
+            ("COMFYUI_CUSTOM_NODES_PATH", self.comfyui_custom_nodes_path),
+            ("INPUT_PATH", self.input_path),
+        ):
+            if folder is not None and not folder.is_dir():
+                raise SettingsInvalid(f"{name} is {str(folder)!r}; expected a folder")
         if not self.public_url.startswith(("http://", "https://")):
             raise SettingsInvalid(f"PUBLIC_URL is {self.public_url!r}; expected http://HOST or https://HOST")
         find_bucket(name=self.s3_bucket, endpoint_url=self.s3_endpoint_url, region=self.aws_region)
@@ -305,6 +310,12 @@ class Settings(DispatchSettings):
         for name, is_on in (("ALLOW_PRIVATE_URLS", self.allow_private_urls), ("DEBUG", self.debug)):
             if is_on and self.environment == "production":
                 raise SettingsInvalid(f"{name} is on in production; it is for development alone")
+
+
+def warn_of_unread(env: Mapping[str, str]) -> None:
+    """Log a warning of each variable that somebody set for nothing."""
+    for line in [*replaced_in(env), *misspelt_in(env, frozenset(_names_of_variables()))]:
+        _log.warning("%s", line)
 
 
 def _explain(error: Any) -> str:

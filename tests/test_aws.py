@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from runtime.aws import AwsAccess, explain
 
@@ -31,7 +31,13 @@ def test_an_error_of_aws_is_told_by_its_code() -> None:
         {"Error": {"Code": "AccessDenied", "Message": "AKIDSECRET"}, "ResponseMetadata": {"HTTPStatusCode": 403}},  # type: ignore[typeddict-item]  # as far as it matters
         "PutObject",
     )
-    assert explain(error) == "AccessDenied (403)"
+    assert explain(error) == "AccessDenied (403): its policy must allow it, see docs/aws.md"
+
+
+def test_what_mends_missing_credentials_is_told() -> None:
+    assert explain(NoCredentialsError()).startswith(
+        "NoCredentialsError: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )
 
 
 def test_an_error_on_the_way_is_told_by_its_kind() -> None:

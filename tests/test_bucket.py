@@ -48,3 +48,9 @@ def test_a_refusal_does_not_repeat_credentials_of_the_address() -> None:
     with pytest.raises(SettingsInvalid) as refused:
         find_bucket(name=None, endpoint_url="https://key:hush@store.example.com", region=None)
     assert "hush" not in refused.value.message
+
+
+@pytest.mark.parametrize("name", ["s3://pictures", "my pictures", "pictures/outputs"])
+def test_a_name_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"S3_BUCKET is '{name}'; expected a bucket's name alone"):
+        find_bucket(name=name, endpoint_url=None, region=None)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.env_files import read_environment, replaced_in
+from runtime.env_files import misspelt_in, read_environment, replaced_in
 from runtime.settings import Settings
 
 
@@ -26,3 +26,15 @@ def test_a_variable_that_does_nothing_here_is_named_with_what_is_in_its_place(na
     (line,) = replaced_in({name: "redis://:secret@host", "DYNAMODB_TABLE": "jobs"})
     assert line.startswith(f"{name} does nothing here")
     assert "secret" not in line
+
+
+def test_a_variable_that_is_nearly_a_setting_is_named_with_that() -> None:
+    env = {"S3_BUKET": "pictures", "S3_BUCKET": "pictures", "HOSTNAME": "a", "MODEL_FETCH_": ""}
+    assert misspelt_in(env, {"S3_BUCKET", "HOST", "MODEL_FETCH"}) == [
+        "S3_BUKET does nothing here; near it is S3_BUCKET"
+    ]
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "RUNPOD_AI_API_KEY"])
+def test_a_variable_of_a_platforms_own_library_is_not_taken_for_misspelt(name: str) -> None:
+    assert misspelt_in({name: "a"}, {"S3_ENDPOINT_URL", "RUNPOD_API_KEY"}) == []

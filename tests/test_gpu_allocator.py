@@ -87,9 +87,9 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Any:
         ({"CUDA_ALLOCATOR": "async", "DEVICE": "cpu"}, None),
         ({"CUDA_ALLOCATOR": "async", "PYTORCH_CUDA_ALLOC_CONF": "backend:native"}, "backend:native"),
         ({"CUDA_ALLOCATOR": "async", "PYTORCH_ALLOC_CONF": "expandable_segments:True"}, None),
-        ({"COMFYUI_PATH": "/c", "COMFYUI_ARGS": "--cuda-malloc"}, POOLS),
-        ({"COMFYUI_PATH": "/c", "COMFYUI_ARGS": "--cuda-malloc", "ENGINE": "native"}, None),
-        ({"COMFYUI_PATH": "/c", "COMFYUI_ARGS": "--cuda-malloc", "CUDA_ALLOCATOR": "native"}, None),
+        ({"COMFYUI_PATH": "/", "COMFYUI_ARGS": "--cuda-malloc"}, POOLS),
+        ({"COMFYUI_PATH": "/", "COMFYUI_ARGS": "--cuda-malloc", "ENGINE": "native"}, None),
+        ({"COMFYUI_PATH": "/", "COMFYUI_ARGS": "--cuda-malloc", "CUDA_ALLOCATOR": "native"}, None),
     ],
 )
 def test_torch_is_told_what_the_settings_say(environ: dict[str, str], told: str | None, chosen: Any) -> None:
@@ -103,7 +103,7 @@ def test_where_comfyui_may_run_torch_takes_what_comfyui_would(
     arguments: str, told: str | None, chosen: Any, torch_of_cuda: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(torch_of_cuda)
-    assert chosen(COMFYUI_PATH="/c", COMFYUI_ARGS=arguments) == told
+    assert chosen(COMFYUI_PATH="/", COMFYUI_ARGS=arguments) == told
 
 
 def test_a_torch_that_is_imported_already_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

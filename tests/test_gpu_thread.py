@@ -31,6 +31,20 @@ class Answer(NamedTuple):
     value: Any
     status: str = "completed"
     retry_after_s: float | None = None
+    job_id: str = "first"
+
+
+class Again:
+    """A job's function that has its id from the first attempt on, as a request has."""
+
+    def __init__(self, body: Body, job_id: str | None = None) -> None:
+        self.body, self.job_id = body, job_id
+
+    def __call__(self, cancel: CancelFlag, on_progress: ProgressSink) -> Any:
+        return self.body(cancel, on_progress)._replace(job_id=self.job_id or "first")
+
+    def model_copy(self, *, update: dict[str, str]) -> Again:
+        return Again(self.body, update["job_id"])
 
 
 class Calls:
@@ -210,7 +224,24 @@ def test_a_sink_that_fails_does_not_fail_the_job(caplog: pytest.LogCaptureFixtur
 def test_a_job_that_is_to_come_again_does() -> None:
     answers = [Answer(1, "pending", 0.01), Answer(2, "running", 0.01), Answer(3)]
     with opened() as gpu:
-        assert asyncio.run(gpu.run(lambda *_: answers.pop(0))).value == 3
+        assert asyncio.run(gpu.run(Again(lambda *_: answers.pop(0)))).value == 3
+
+
+def test_every_attempt_of_a_job_without_an_id_is_of_the_one_that_the_first_began() -> None:
+    ids: list[str | None] = []
+
+    class Noted(Again):
+        def __call__(self, cancel: CancelFlag, on_progress: ProgressSink) -> Any:
+            ids.append(self.job_id)
+            return super().__call__(cancel, on_progress)
+
+        def model_copy(self, *, update: dict[str, str]) -> Again:
+            return Noted(self.body, update["job_id"])
+
+    answers = [Answer(1, "pending", 0.01), Answer(2, "pending", 0.01), Answer(3)]
+    with opened() as gpu:
+        asyncio.run(gpu.run(Noted(lambda *_: answers.pop(0))))
+    assert ids == [None, "first", "first"]
 
 
 @pytest.mark.parametrize("stops", [False, True], ids=["cancelled", "the worker stops"])
@@ -224,7 +255,7 @@ def test_a_job_cancelled_between_two_attempts_is_withdrawn_unless_the_worker_sto
         return Answer(None, "pending", 100.0)
 
     async def scenario() -> None:
-        task = asyncio.create_task(gpu.run(job))
+        task = asyncio.create_task(gpu.run(Again(job)))
         await asyncio.to_thread(waits.wait, WAIT_S)
         await asyncio.sleep(0.05)
         if stops:

@@ -54,7 +54,38 @@ def test_a_field_that_is_null_is_one_that_is_not_given() -> None:
 
 
 def test_an_unknown_field_is_an_error_that_names_it() -> None:
-    assert refused({"workflow": WORKFLOW, "promt": 1}) == "promt is no field of a request"
+    assert refused({"workflow": WORKFLOW, "colour": 1}) == "colour is no field of a request"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prority": "low"}, "prority is no field of a request; near it: priority"),
+        (
+            {"images": [{"name": "a", "image": "AA", "nane": "b"}]},
+            "images.0.nane is no field of a request; near it: name",
+        ),
+        ({"seed": 7}, 'seed is no field of a request; expected overrides, as in {"seed": 7}'),
+        ({"prompt": {}}, "prompt is no field of a request; expected workflow in its place"),
+    ],
+    ids=["misspelt", "misspelt within", "of another API", "ComfyUI's"],
+)
+def test_an_unknown_field_is_told_with_the_one_that_was_meant(fields: dict[str, Any], message: str) -> None:
+    assert refused({"workflow": WORKFLOW, **fields}) == message
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"images": {"a.png": "AA"}}, "images; expected a list"),
+        ({"images": ["AA"]}, "images.0; expected an object of name, image"),
+        ({"webhook": "https://example.com"}, "webhook; expected an object of url, events"),
+        ({"overrides": [1]}, "overrides is [1]; expected an object"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_of_another_kind_is_told_what_is_expected(fields: dict[str, Any], message: str) -> None:
+    assert refused({"workflow": WORKFLOW, **fields}) == message
 
 
 def test_unknown_fields_are_warnings_where_that_is_asked() -> None:
@@ -64,7 +95,7 @@ def test_unknown_fields_are_warnings_where_that_is_asked() -> None:
     assert warnings == [
         "images.0.type is no field of a request and was left out",
         "output.colour is no field of a request and was left out",
-        "promt is no field of a request and was left out",
+        "promt is no field of a request and was left out; expected workflow in its place",
     ]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -56,6 +57,8 @@ def build_app(parts: ApiParts, *, lifespan: Any = None) -> FastAPI:
     app.state.parts = parts
     for module in _ROUTES:
         app.include_router(module.router)
+    if parts.docs:  # who opens the address in a browser sees what there is
+        app.add_route("/", _to_docs, include_in_schema=False)
     app.add_exception_handler(ServerlessError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _unknown)
@@ -99,8 +102,15 @@ async def _malformed(request: Request, exc: Any) -> JSONResponse:
     return _problem(InvalidRequest("; ".join(problems)))
 
 
+async def _to_docs(request: Request) -> RedirectResponse:
+    return RedirectResponse("docs")
+
+
 async def _unknown(request: Request, exc: Any) -> JSONResponse:
-    body = {"type": "about:blank", "title": exc.detail, "status": exc.status_code, "detail": exc.detail}
+    detail = exc.detail
+    if detail == HTTPStatus(exc.status_code).phrase:  # Starlette's own, which names nothing
+        detail = f"there is no {request.method} {request.url.path} here; /docs and docs/http_api.md have the routes"
+    body = {"type": "about:blank", "title": exc.detail, "status": exc.status_code, "detail": detail}
     return JSONResponse(body, status_code=exc.status_code, media_type=MEDIA_TYPE, headers=exc.headers)
 
 

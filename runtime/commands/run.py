@@ -24,8 +24,9 @@ from runtime.gpu_thread import GpuThread
 from runtime.graph.embedded import Carried, is_media, workflow_in
 from runtime.request import JobRequest
 from runtime.result import JobResult
-from runtime.settings import Settings
+from runtime.settings import Settings, warn_of_unread
 
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "text_to_image.json"
 _REDRAW_S = 0.1
 _LONGEST_S = 86_400
 _STATUS_OF_CTRL_C = 130
@@ -33,7 +34,7 @@ _STATUS_OF_CTRL_C = 130
 
 def main(words: Sequence[str]) -> int:
     """Run the workflows that `words` name. Answers 0 only if every job completed, 130 after Ctrl-C."""
-    arguments = _parser().parse_args(list(words))
+    arguments = _parser().parse_intermixed_args(list(words))
     try:
         settings = _settings(arguments)
         overrides = dict(map(_override, arguments.set))
@@ -49,7 +50,13 @@ def main(words: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="comfyui-serverless run", description="Run ComfyUI workflows here and now.")
-    parser.add_argument("workflow", nargs="+", type=Path, help="a workflow, or a picture that carries one")
+    parser.add_argument(
+        "workflow",
+        nargs="*",
+        type=Path,
+        default=[_EXAMPLE],
+        help="a workflow, or a picture that carries one; without any, the example text_to_image.json",
+    )
     parser.add_argument("--models", type=Path, metavar="DIR", help="the models folder (checkpoints/, vae/, ...)")
     parser.add_argument("--input", type=Path, metavar="DIR", help="the folder that LoadImage reads from")
     parser.add_argument("--output", type=Path, metavar="DIR", default=Path("output"), help="where pictures are put")
@@ -63,14 +70,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    given = {"MODELS_PATH": arguments.models, "INPUT_PATH": arguments.input, "ENGINE": arguments.engine}
-    settings = Settings.from_env({**read_environment(), **{name: str(value) for name, value in given.items() if value}})
-    settings = settings.model_copy(update={"max_timeout_s": _LONGEST_S})  # who waits at the desk has Ctrl-C
-    if arguments.models:  # the flag beats every variable that names the folder
-        settings = settings.model_copy(update={"models_path": arguments.models})
     for name, folder in (("--models", arguments.models), ("--input", arguments.input)):
         if folder is not None and not folder.is_dir():
             raise SettingsInvalid(f"{name} is {str(folder)!r}; expected a folder")
+    given = {"MODELS_PATH": arguments.models, "INPUT_PATH": arguments.input, "ENGINE": arguments.engine}
+    env = read_environment()
+    warn_of_unread(env)
+    settings = Settings.from_env({**env, **{name: str(value) for name, value in given.items() if value}})
+    settings = settings.model_copy(update={"max_timeout_s": _LONGEST_S})  # who waits at the desk has Ctrl-C
+    if arguments.models:  # the flag beats every variable that names the folder
+        settings = settings.model_copy(update={"models_path": arguments.models})
     return settings
 
 
@@ -197,18 +206,21 @@ def _read(path: Path) -> Carried:
         raise InvalidRequest(f"{path} cannot be read: {exc}") from exc
     if is_media(data):
         return workflow_in(data, str(path))
+    expected = "expected a workflow's JSON, or a PNG, WebP, latent or GLB file that carries one"
     try:
         workflow = json.loads(data.decode())
+    except UnicodeDecodeError as exc:
+        raise InvalidRequest(f"{path} is no text; {expected}") from exc
     except (ValueError, RecursionError) as exc:
-        raise InvalidRequest(f"{path} is not a workflow, nor a picture that carries one: {exc}") from exc
+        raise InvalidRequest(f"{path} is {'not JSON' if data.strip() else 'empty'}; {expected}: {exc}") from exc
     if not isinstance(workflow, dict):
-        raise InvalidRequest(f"{path} holds no JSON object; expected a workflow")
+        raise InvalidRequest(f"{path} holds no JSON object; {expected}")
     return Carried(workflow=_unwrapped(workflow))
 
 
 def _unwrapped(body: dict[str, Any]) -> dict[str, Any]:
-    """The workflow, also out of the body of ComfyUI's /prompt or of a RunPod request."""
-    for outer in (body.get("prompt"), body.get("input")):
+    """The workflow, also out of the body of ComfyUI's /prompt, of our HTTP API or of RunPod's."""
+    for outer in (body.get("prompt"), body.get("workflow"), body.get("input")):
         if isinstance(outer, dict) and "class_type" not in outer:
             inner = outer.get("workflow", outer)
             return inner if isinstance(inner, dict) else body

@@ -25,7 +25,9 @@ _LONGEST_MESSAGE = 1 << 20  # of what a websocket's client says; it is told what
 
 def main(words: Sequence[str]) -> int:
     """Serve until Ctrl-C or SIGTERM, by which the running job is handed back. Answers 2 for what cannot be served."""
-    parser = argparse.ArgumentParser(prog="comfyui-serverless serve", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="comfyui-serverless serve", description="The HTTP API, with a worker in the same process."
+    )
     parser.add_argument("--host", help="the address to listen on (HOST, 127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port to listen on (PORT, 8000)")
     parser.add_argument("--comfyui-port", type=int, help="a port for ComfyUI's own API and web page (COMFYUI_PORT)")
@@ -114,5 +116,10 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
+    except OverflowError as exc:
+        raise SettingsInvalid(f"the port is {port}; expected 0 to 65535") from exc
     except OSError as exc:
-        raise SettingsInvalid(f"{host}:{port} cannot be listened on: {exc.strerror}; choose a --port") from exc
+        reason = (exc.strerror or str(exc)).partition(" (while")[0]  # Python's own text names the address once more
+        raise SettingsInvalid(
+            f"{host}:{port} cannot be listened on: {reason}; choose another --port or --host"
+        ) from exc

@@ -20,7 +20,7 @@ class GraphLimits:
     max_steps: int = 10_000
 
     def of_input(self, name: str, inputs: Mapping[str, Any]) -> tuple[float, str] | None:
-        """The bound of an integer input by its name, and the setting that holds it; None where there is none.
+        """The bound of an integer input by its name, and the setting that it follows from; None where there is none.
 
         `inputs` are the node's own: the bound of its `height` follows from its `width`, that of its `batch_size` from
         both.
@@ -32,9 +32,11 @@ class GraphLimits:
         if name == "width":
             return self.max_pixels, "MAX_PIXELS"
         if name == "height":
-            return self.max_pixels // _side(inputs.get("width")), "MAX_PIXELS"
+            return self.max_pixels // _side(inputs.get("width")), "MAX_PIXELS / width"
         most = self.max_pixels // (_side(inputs.get("width")) * _side(inputs.get("height")))
-        return (most, "MAX_PIXELS") if most < self.max_batch else (self.max_batch, "MAX_BATCH")
+        if 0 < most < self.max_batch:  # of 0, the height says that it is too much
+            return most, "MAX_PIXELS / width / height"
+        return self.max_batch, "MAX_BATCH"
 
     def refusal(self, values: Mapping[str, Any]) -> str | None:
         """Why a node may not be called with `values`, of which numbers that came by links are new; None if it may."""

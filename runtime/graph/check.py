@@ -81,6 +81,7 @@ def check_graph(graph: Graph, types: NodeTypes, files: Files) -> CheckReport:
     return CheckReport(graph=checked, outputs=good, node_errors=node_errors, error=None)
 
 
+_MORE_NODES = "; ComfyUI's other nodes and custom nodes run where COMFYUI_PATH names a checkout with them"
 NO_OUTPUTS = "prompt_no_outputs: the workflow has no output node; expected at least one such as SaveImage"
 
 
@@ -93,7 +94,7 @@ def _unknown(node: Node, names: Sequence[str], hints: Hints) -> Problem:
     return Problem(
         type="invalid_prompt",
         message=f"there is no node class {shown(node.class_type)}",
-        details=f"did you mean {near[0]}?" if near else "nothing here has a near name",
+        details=f"did you mean {near[0]}?" if near else "no class here has a near name",
         extra_info={"class_type": node.class_type, "nearest": near},
     )
 
@@ -136,7 +137,9 @@ def _check_node(
 
 def _unknown_node(node_errors: Mapping[str, Any], unknown: Sequence[str]) -> UnknownNode:
     lines = describe({id: node_errors[id] for id in unknown})
-    return UnknownNode(shortened(lines), node_errors=node_errors)
+    found = [error for id in unknown for error in node_errors[id]["errors"]]
+    is_spelling = all(error["extra_info"].get("nearest", True) for error in found)
+    return UnknownNode(shortened(lines) + ("" if is_spelling else _MORE_NODES), node_errors=node_errors)
 
 
 def _rejection(node_errors: Mapping[str, Any]) -> GraphRejected | ModelMissing:

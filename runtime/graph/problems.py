@@ -92,23 +92,26 @@ def shown_options(options: Sequence[object], near: Sequence[object]) -> str:
 def missing_required(spec: InputSpec) -> Problem:
     """A required input that the node does not give."""
     wanted = spec.type if isinstance(spec.type, str) else "value"
-    return input_problem("required_input_missing", f"the node needs {spec.name}, a {wanted}", spec)
+    article = "an" if wanted[0] in "AEIOU" else "a"
+    return input_problem("required_input_missing", f"the node needs {spec.name}, {article} {wanted}", spec)
 
 
 def not_in_list(spec: InputSpec, value: object, options: Sequence[object], near: Sequence[object]) -> Problem:
     """A combo's value that it does not offer. `extra_info.folder` names the models folder of a model's name."""
-    folder = {"folder": spec.type.folder} if isinstance(spec.type, ModelFiles) else {}
     where = f"{shown(value)} not in {shown_options(options, near)}"
-    if folder and not options:
-        where = f"{shown(value)}: the models folder has no {spec.type.folder}/ with a model in it"
-    return input_problem(
-        "value_not_in_list", "the value is not one that the input offers", spec, where, received_value=value, **folder
-    )
+    if not isinstance(spec.type, ModelFiles):
+        message = "the value is not one that the input offers"
+        return input_problem("value_not_in_list", message, spec, where, received_value=value)
+    folder = spec.type.folder
+    message = f"the models folder (MODELS_PATH) has no such model in {folder}/"
+    if not options:
+        where = f"{shown(value)}: {folder}/ is not there or has no model in it"
+    return input_problem("value_not_in_list", message, spec, where, received_value=value, folder=folder)
 
 
 def no_such_input_file(spec: InputSpec, value: object, near: Sequence[object]) -> Problem:
     """The name of an input file that the job does not have."""
     kind = spec.type.kind if isinstance(spec.type, InputFiles) else "file"
     hint = f", nearest: {list(near)}" if near else ""
-    details = f"no {kind} {shown(value)} among the job's input files{hint}"
+    details = f"no {kind} {shown(value)} among the request's images and in INPUT_PATH{hint}"
     return input_problem("custom_validation_failed", "the input file is not there", spec, details, received_value=value)

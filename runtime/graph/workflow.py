@@ -12,6 +12,7 @@ from runtime.errors import InvalidRequest
 _DEEPEST_VALUE = 32
 _LONGEST_NAME = 256
 _MOST_INPUTS = 20_000
+_WRAPPERS = ("input", "prompt", "workflow")
 
 
 class Link(NamedTuple):
@@ -82,7 +83,8 @@ def _parse_node(id: str, node: object) -> Node:
         raise InvalidRequest(f"node {id!r} is a {_json_type(node)}; expected an object with class_type and inputs")
     class_type, inputs, meta = node.get("class_type"), node.get("inputs", {}), node.get("_meta")
     if not isinstance(class_type, str) or not class_type:
-        raise InvalidRequest(f"node {id!r} has no class_type; expected the name of its node class")
+        wraps = "; a request's body is no workflow: the workflow is what lies within it" if id in _WRAPPERS else ""
+        raise InvalidRequest(f"node {id!r} has no class_type; expected the name of its node class{wraps}")
     _refuse_bad_name(class_type, "class_type", id)
     if not isinstance(inputs, Mapping):
         raise InvalidRequest(f"inputs of node {id!r} is a {_json_type(inputs)}; expected an object")

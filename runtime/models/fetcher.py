@@ -54,6 +54,7 @@ class ModelFetcher:
 
     `syncer` fetches what the manifest names, `url_syncer` what a graph gives a URL of: it reaches public addresses
     alone and holds no token. With `enabled` False nothing that the manifest names is fetched, aliases are still read.
+    `others` has what the manifest keeps for other deployments, to be named where somebody misses it.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class ModelFetcher:
         users: Users,
         enabled: bool = True,
         urls: UrlRules | None = None,
+        others: Manifest | None = None,
     ) -> None:
         self._manifest = manifest
+        self._others = others or Manifest()
         self._syncer = syncer
         self._url_syncer = url_syncer
         self._users = users
@@ -156,12 +159,16 @@ class ModelFetcher:
         )
 
     def _hint(self, message: str, names: Sequence[ModelName]) -> str:
-        """The near names of the manifest, of which the check, that looks at the volume, knows nothing."""
+        """What the manifest has to do with it, of which the check, that looks at the volume, knows nothing."""
+        missed = {(named.kind, named.name) for named in names if named.kind is not None and named.name in message}
+        found = ((name, self._others.find(kind, name)) for kind, name in sorted(missed))
+        elsewhere = [f"{name} for {', '.join(model.deployments)}" for name, model in found if model is not None]
+        if elsewhere:
+            return f"; the manifest has {', '.join(elsewhere)} alone (DEPLOYMENT)"
         near = {
             name: None
-            for named in names
-            if named.kind is not None and named.name in message
-            for name in near_names(named.name, self._manifest.names(named.kind))
+            for kind, spelling in sorted(missed)
+            for name in near_names(spelling, self._manifest.names(kind))
             if name not in message
         }
         return f"; the manifest has near it: {', '.join(near)}" if near else ""

@@ -139,6 +139,11 @@ class Manifest(_Entry):
         taken = tuple(model for model in self.models if not model.deployments or deployment in model.deployments)
         return self.model_copy(update={"models": taken})
 
+    def beside(self, deployment: str) -> Manifest:
+        """The part of it that only other deployments take."""
+        others = tuple(model for model in self.models if model.deployments and deployment not in model.deployments)
+        return self.model_copy(update={"models": others})
+
     def find(self, kind: str, name: str) -> ManifestModel | None:
         """The model that a workflow means by `name`, in the folders of `kind`."""
         kind = _KIND_OF_FOLDER.get(kind, kind)

@@ -56,4 +56,6 @@ def deployment_from_env(env: Mapping[str, str]) -> Deployment:
         return deployment_of(None, endpoint, None, env)
     if app := env.get(APP):
         return deployment_of(None, None, None, env, modal=app)
-    raise ClientError(f"none of {URL}, {ENDPOINT} and {APP} is set: which deployment is meant?")
+    raise ClientError(
+        f"which deployment is meant? set {URL} (http://127.0.0.1:8000 for `serve` on this machine), {ENDPOINT} or {APP}"
+    )

@@ -43,6 +43,16 @@ def test_who_has_no_token_is_not_told_why_an_instance_is_not_ready(open_api: Cal
     assert (answer.status_code, answer.json()["parts"]["worker"]) == (503, "state_unavailable")
 
 
+def test_a_route_that_there_is_not_is_named(api: TestClient) -> None:
+    assert api.get("/workflow/abc").json()["detail"].startswith("there is no GET /workflow/abc here; /docs and")
+    answer = api.put("/health")
+    assert (answer.status_code, answer.json()["detail"][:24]) == (405, "there is no PUT /health ")
+
+
+def test_the_address_itself_leads_to_what_there_is(api: TestClient) -> None:
+    assert api.get("/", follow_redirects=False).headers["location"] == "docs"
+
+
 def test_the_node_types_are_comfyuis_object_info(api: TestClient, login: Headers) -> None:
     nodes = api.get("/nodes", headers=login()).json()
     assert nodes["EmptyImage"]["input"]["required"]["width"][0] == "INT"

@@ -122,6 +122,30 @@ def test_one_workflow_that_fails_is_told_and_the_others_run(workflow: Any, capsy
     assert (bad["status"], good["status"]) == ("failed", "completed")
 
 
+def test_options_may_stand_between_workflows(workflow: Any, capsys: Output) -> None:
+    first, second = workflow(graph(), "a.json"), workflow(graph(), "b.json")
+    assert main(["--engine", "native", first, "--set", "1.color=7", second]) == 0
+    assert "b.json: completed" in capsys.readouterr().out
+
+
+def test_without_a_workflow_the_example_runs(home: Path, capsys: Output) -> None:
+    main(["--set", "nobody.text=a"])
+    assert capsys.readouterr().out.startswith("text_to_image.json: failed")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty; expected"), (b"hello", "is not JSON; expected"), (b"\xff\xd8\xff\xe0", "is no text; expected")],
+    ids=["empty", "text", "a JPEG"],
+)
+def test_a_file_that_is_no_workflow_is_told_what_it_is(
+    home: Path, capsys: Output, content: bytes, message: str
+) -> None:
+    (home / "a.json").write_bytes(content)
+    assert main(["a.json"]) == 1
+    assert f"a.json {message} a workflow's JSON, or a PNG" in capsys.readouterr().out
+
+
 def test_a_file_that_is_not_there_is_named(home: Path, capsys: Output) -> None:
     assert main(["gone.json"]) == 1
     assert "there is no file gone.json" in capsys.readouterr().out
@@ -163,9 +187,12 @@ def test_what_the_worker_cannot_be_built_of_is_told_without_a_traceback(
     assert "Traceback" not in said.out + said.err
 
 
-@pytest.mark.parametrize("wrap", ["prompt", "input"], ids=["ComfyUI's body", "RunPod's body"])
-def test_a_request_body_is_a_workflow_too(workflow: Any, capsys: Output, wrap: str) -> None:
-    body = {"prompt": graph()} if wrap == "prompt" else {"input": {"workflow": graph()}}
+@pytest.mark.parametrize(
+    "body",
+    [{"prompt": graph()}, {"workflow": graph()}, {"input": {"workflow": graph()}}],
+    ids=["ComfyUI's", "the HTTP API's", "RunPod's"],
+)
+def test_a_request_body_is_a_workflow_too(workflow: Any, capsys: Output, body: Any) -> None:
     assert main([workflow(body)]) == 0
 
 

@@ -87,8 +87,12 @@ def test_a_port_that_is_taken_is_named(start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("env", "reason"),
-    [({"ENVIRONMENT": "production"}, "SECRET_KEY is not set"), ({"MAX_STEPS": "many"}, "MAX_STEPS")],
-    ids=["no key in production", "a bad setting"],
+    [
+        ({"ENVIRONMENT": "production"}, "SECRET_KEY is not set"),
+        ({"MAX_STEPS": "many"}, "MAX_STEPS"),
+        ({"COMFYUI_PATH": "/not/there"}, "COMFYUI_PATH is '/not/there'; expected a folder"),
+    ],
+    ids=["no key in production", "a bad setting", "no folder"],
 )
 def test_where_there_is_nothing_to_serve_it_says_why(start: Start, port: int, env: dict[str, str], reason: str) -> None:
     process = start(port, **env)

@@ -100,7 +100,7 @@ def _unknown(class_type: str, names: Sequence[str], packages: NodePackages, hint
     return Problem(
         type="invalid_prompt",
         message=f"there is no node class {shown(class_type)}",
-        details=why or (f"did you mean {near[0]}?" if near else "nothing here has a near name"),
+        details=why or (f"did you mean {near[0]}?" if near else "no class here has a near name"),
         extra_info={"class_type": class_type, "nearest": near},
     )
 

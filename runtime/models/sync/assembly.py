@@ -57,9 +57,8 @@ def build_url_syncer(settings: Settings, manifest: Manifest) -> Syncer:
 def build_fetcher(settings: Settings, s3: AwsAccess) -> ModelFetcher:
     """What brings the models of a graph onto the volume."""
     manifest = build_manifest(settings)
-    own = manifest.of(settings.deployment)
     return ModelFetcher(
-        own,
+        manifest.of(settings.deployment),
         syncer=build_syncer(settings, manifest, s3),
         url_syncer=build_url_syncer(settings, manifest),
         users=Users(Volume(settings.models_path)),
@@ -68,6 +67,7 @@ def build_fetcher(settings: Settings, s3: AwsAccess) -> ModelFetcher:
             hosts=[host.lower() for host in settings.model_url_hosts],
             most_bytes=int(settings.max_model_url_gb * 1e9),
         ),
+        others=manifest.beside(settings.deployment),
     )
 
 

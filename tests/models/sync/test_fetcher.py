@@ -38,13 +38,15 @@ def make_fetcher(make_syncer: Callable[..., Syncer], volume: Volume) -> Iterator
     made: list[ModelFetcher] = []
 
     def make(*models: dict[str, Any], enabled: bool = True, hosts: tuple[str, ...] = ()) -> ModelFetcher:
+        manifest = Manifest.model_validate({"models": models})
         fetcher = ModelFetcher(
-            Manifest.model_validate({"models": models}),
+            manifest.of("here"),
             syncer=make_syncer(),
             url_syncer=make_syncer(),
             users=Users(volume),
             enabled=enabled,
             urls=UrlRules(hosts=hosts, most_bytes=len(BODY)),
+            others=manifest.beside("here"),
         )
         made.append(fetcher)
         return fetcher
@@ -226,6 +228,15 @@ def test_near_names_of_the_manifest_are_told_beside_the_volumes(make_fetcher: Ma
         fetcher.ensure(graph, CancelFlag(), ignore_progress),
     ):
         raise ModelMissing("there is no jugernaut.safetensors")
+
+
+def test_a_model_of_another_deployment_is_told_as_that(make_fetcher: MakeFetcher, server: FileServer) -> None:
+    fetcher = make_fetcher(entry(server, deployments=["sdxl"]))
+    with (
+        pytest.raises(ModelMissing, match=r"manifest has a\.safetensors for sdxl alone \(DEPLOYMENT\)"),
+        fetcher.ensure(graph_of(), CancelFlag(), ignore_progress),
+    ):
+        raise ModelMissing("there is no a.safetensors")
 
 
 def test_a_model_is_marked_as_in_use_before_it_is_looked_for_and_when_the_job_ends(
