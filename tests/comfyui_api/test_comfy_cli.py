@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
-COMFY = shutil.which(os.environ.get("COMFY_CLI", "comfy"))
+COMFY = shutil.which(os.environ.get("COMFY_CLI", Path(sys.executable).parent / "comfy"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
-    COMFY is None, reason="comfy-cli is not installed; COMFY_CLI names its command: docs/comfyui_api.md"
+    COMFY is None, reason="comfy-cli is not installed: `./scripts/test --all` does it, or COMFY_CLI names it"
 )
 def test_comfy_cli_runs_a_workflow_and_names_its_picture(
     address: str, sampling: Callable[..., Any], tmp_path: Path
