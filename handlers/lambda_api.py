@@ -6,9 +6,11 @@ answer cannot be streamed there; clients follow a job by `GET /workflows/{id}?wa
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from runtime.api.build import build_api
+from runtime.aws_parameters import read_parameters
 from runtime.errors import SettingsInvalid
 from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
@@ -19,6 +21,7 @@ _built: list[Any] = []
 def handle(event: dict[str, Any], context: Any) -> Any:
     """Answer one call; the first one builds the app. Raises SettingsInvalid."""
     if not _built:
+        os.environ |= read_parameters(os.environ)
         _built.append(_adapter(Settings.load()))
     return _built[0](event, context)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import asdict
 from typing import Any
 
+from runtime.aws_parameters import read_parameters
 from runtime.build import build_sweeper
 from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
@@ -15,6 +17,7 @@ from runtime.sweeper import Sweeper
 @functools.cache
 def _sweeper() -> Sweeper:
     """Built by the first event, and kept as long as Lambda keeps the process."""
+    os.environ |= read_parameters(os.environ)  # of the process, for the modal package reads its token there
     settings = Settings.load()
     log_to_stderr(settings, alone=True)
     return build_sweeper(settings)

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.clock import SystemClock
 from runtime.telemetry import logs
 from runtime.telemetry.export import exporter
-from runtime.telemetry.metrics import NOBODY, Recorder
+from runtime.telemetry.metrics import NOBODY, START_S, Recorder
 from runtime.telemetry.readings import readings_of
 from runtime.telemetry.traces import start_tracing
 
@@ -73,9 +74,12 @@ def ready_worker(
     """
     from runtime.build import build
 
+    clock = clock or SystemClock()
+    begun = clock.monotonic()
     check_device(settings.device)
     worker = build(settings, delivery=delivery, result_limit_bytes=result_limit_bytes, clock=clock, recorder=recorder)
     worker.prepare()
+    recorder.observe(START_S, clock.monotonic() - begun)
     return worker
 
 

@@ -39,6 +39,12 @@ class HttpSettings(BaseModel):
         help="where a worker's metrics go that nobody scrapes: otlp, to OTEL_EXPORTER_OTLP_ENDPOINT; cloudwatch, "
         "lines of its embedded format on standard output",
     )
+    metrics_namespace: str = setting(
+        "METRICS_NAMESPACE",
+        default="ComfyUIServerless",
+        help="CloudWatch's namespace for METRICS_EXPORT=cloudwatch; one for each deployment",
+        pattern=r"^[A-Za-z0-9._/#-]{1,255}$",
+    )
     metrics_port: int = setting(
         "METRICS_PORT", default=0, help="a port of its own for /metrics, on every address; 0 for none", ge=0, le=65535
     )

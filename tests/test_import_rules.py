@@ -28,6 +28,7 @@ FETCHERS_AND_STORES = (
     "models/sync/s3",
     "dynamo_table",
     "queue/sqs",
+    "aws_parameters",
     "jobs/table",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from infra.deploy.config import DeployConfig
 from infra.deploy.errors import DeployError
 from infra.deploy.sweeper_code import pack
+from infra.deploy.sweeper_settings import libraries, tell
 from infra.deploy.template import TEMPLATE, Change, changes, parse_template
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _VARIABLES = {
     "NormalQueue": "SQS_QUEUE_URL",
     "LowQueue": "SQS_QUEUE_URL_LOW",
     "DeadLetters": "SQS_DEAD_LETTER_URL",
+    "MetricsNamespace": "METRICS_NAMESPACE",
 }
 _KEYS_PAGE = "https://console.aws.amazon.com/iam/home#/security_credentials"
 
@@ -52,7 +55,10 @@ class AwsStack:
 
     def body(self) -> str:
         """The template's text."""
-        return TEMPLATE.read_text(encoding="utf-8")
+        template = parse_template(TEMPLATE.read_text(encoding="utf-8"))
+        if self._config.aws.sweeper:
+            tell(template["Resources"], self._config.aws)
+        return json.dumps(template, separators=(",", ":"))  # CloudFormation takes 51,200 bytes
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -66,7 +72,6 @@ class AwsStack:
             "AlarmEmail": aws.alarm_email,
             "WorkerUser": str(aws.worker_user).lower(),
             "QueueAgeAlarmS": str(aws.queue_age_alarm_s),
-            "WebhookSecret": self._config.secrets.get("WEBHOOK_SECRET", ""),
             **self._sweeper_parameters,
         }
 
@@ -74,7 +79,7 @@ class AwsStack:
     def _sweeper_parameters(self) -> dict[str, str]:
         if not self._config.aws.sweeper:
             return {"SweeperKey": ""}
-        code = pack()
+        code = pack(libraries(self._config.aws))
         return {"SweeperKey": code.key, "SweeperRuntime": code.runtime, "SweeperArchitecture": code.architecture}
 
     def deployed(self) -> Deployed | None:
@@ -141,7 +146,7 @@ class AwsStack:
     def _upload(self, deployed: Deployed) -> None:
         """Bring the sweeper's code to where the stack takes it from."""
         if self.parameters.get("SweeperKey"):
-            code = pack()
+            code = pack(libraries(self._config.aws))
             self._session.client("s3").put_object(Bucket=deployed.outputs["Bucket"], Key=code.key, Body=code.data)
 
     def variables(self, deployed: Deployed) -> dict[str, str]:

@@ -27,6 +27,7 @@ def _text(value: object) -> object:
 
 
 Value = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float | bool)]
+Parameter = Annotated[str, Field(pattern=r"^/?[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$")]
 
 
 class Part(BaseModel):
@@ -69,6 +70,13 @@ class AwsConfig(Part):
     alarm_email: str = Field(default="", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="who is told of alarms")
     worker_user: bool = Field(default=False, description="a user for workers outside AWS")
     sweeper: bool = Field(default=True, description="run the sweeper every minute, as a Lambda function")
+    sweeper_env: dict[Variable, Value] = Field(
+        default_factory=dict, description="the sweeper's variables, as in DISPATCH: runpod (docs/dispatch.md)"
+    )
+    sweeper_secrets: dict[Variable, Parameter] = Field(
+        default_factory=dict,
+        description="the sweeper's secrets: a variable, and the name of a SecureString in Systems Manager's parameters",
+    )
     queue_age_alarm_s: int = Field(default=900, ge=60, description="seconds in a queue from which on an alarm is given")
 
 
@@ -172,11 +180,8 @@ class DeployConfig(Part):
 
     @model_validator(mode="after")
     def _secrets_by_reference(self) -> DeployConfig:
-        for name in self.env:
-            if any(word in name for word in _SECRET_WORDS):
-                raise ValueError(f"env.{name} would lie open in this file; expected it in secrets, by name")
-        if twice := self.env.keys() & self.secrets.keys():
-            raise ValueError(f"{min(twice)} stands in env and in secrets; expected one of them")
+        _check_apart("", self.env, self.secrets)
+        _check_apart("aws.sweeper_", self.aws.sweeper_env, self.aws.sweeper_secrets)
         return self
 
     @property
@@ -192,6 +197,14 @@ class DeployConfig(Part):
                 f"REGISTRY/NAME:TAG .`, push it, and put `image: REGISTRY/NAME:TAG` into {FILE}"
             )
         return self.image
+
+
+def _check_apart(place: str, env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    for name in env:
+        if any(word in name for word in _SECRET_WORDS):
+            raise ValueError(f"{place}env.{name} would lie open in this file; expected it in {place}secrets, by name")
+    if twice := env.keys() & secrets.keys():
+        raise ValueError(f"{min(twice)} stands in {place}env and in {place}secrets; expected one of them")
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def _explain(error: Any) -> str:
     name, wanted = shown(tuple(part for part in key if part != "[key]")), error["msg"]
     if kind == "string_pattern_mismatch":
         wanted = _description(key) or f"a text that matches {error['ctx']['pattern']}"
-    shown_value = "a text that is no secret's name" if key[0] == "secrets" else repr(value)[:80]
+    is_secret = any(str(part).endswith("secrets") for part in key)
+    shown_value = "a text that is no secret's name" if is_secret else repr(value)[:80]
     return f"{name} is {shown_value}; expected {wanted.removeprefix('Input should be ')}"
 
 

@@ -12,6 +12,7 @@ from infra.deploy.aws import AwsStack
 from infra.deploy.config import DeployConfig
 from infra.deploy.errors import DeployError
 from infra.deploy.gpus import names_on
+from infra.deploy.sweeper_settings import parameter_arn, reading
 from infra.deploy.template import parse_template
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "ecs.yaml"
@@ -28,7 +29,7 @@ class EcsStack(AwsStack):
     def __init__(self, config: DeployConfig, *, variables: Mapping[str, str], policy: str, poll_s: int = 5) -> None:
         super().__init__(config, poll_s=poll_s)
         self.name = f"{config.full_name}-workers"
-        self._workers_env = {**variables, **config.env}
+        self._workers_env = {"METRICS_EXPORT": "cloudwatch", **variables, **config.env}
         self._policy = policy
 
     @property
@@ -57,9 +58,9 @@ class EcsStack(AwsStack):
         made = {name: resource["Properties"] for name, resource in template["Resources"].items()}
         container = made["Task"]["ContainerDefinitions"][0]
         container["Environment"] = [{"Name": key, "Value": value} for key, value in sorted(self._workers_env.items())]
-        container["Secrets"] = [{"Name": key, "ValueFrom": _arn(name)} for key, name in self._secrets]
+        container["Secrets"] = [{"Name": key, "ValueFrom": parameter_arn(name)} for key, name in self._secrets]
         if self._secrets:
-            made["StartRole"]["Policies"] = [_reading([_arn(name) for _, name in self._secrets])]
+            made["StartRole"]["Policies"] = [reading([parameter_arn(name) for _, name in self._secrets])]
         made["Instances"]["VPCZoneIdentifier"] = list(self._config.ecs.subnets)
         made["Instances"]["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"] = [
             {"InstanceType": name} for name in names_on("ec2", self._config.gpus)
@@ -105,14 +106,3 @@ def _metrics() -> Iterator[dict[str, Any]]:
             metric = {"Namespace": "AWS/SQS", "MetricName": f"ApproximateNumberOfMessages{depth}", "Dimensions": [name]}
             stat = {"Period": 60, "Stat": "Maximum", "Metric": metric}
             yield {"Id": f"{queue}{depth}".lower(), "ReturnData": False, "MetricStat": stat}
-
-
-def _arn(name: str) -> dict[str, str]:
-    """A parameter of Systems Manager, by its name."""
-    place = name.removeprefix("/")
-    return {"Fn::Sub": f"arn:${{AWS::Partition}}:ssm:${{AWS::Region}}:${{AWS::AccountId}}:parameter/{place}"}
-
-
-def _reading(arns: list[dict[str, str]]) -> dict[str, Any]:
-    statement = {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": arns}
-    return {"PolicyName": "secrets", "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}}

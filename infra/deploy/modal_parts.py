@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +16,7 @@ from infra.deploy.config_digest import digests
 from infra.deploy.config_file import read_config
 from infra.deploy.errors import DeployError
 from infra.deploy.gpus import names_on
+from scripts.image.asked_nodes import asked_nodes
 
 CONFIG_VARIABLE = "COMFYUI_SERVERLESS_DEPLOYMENT"
 """The deployment as JSON: what `deploy modal` hands to the app, and the app to its containers, which have no file."""
@@ -80,10 +82,11 @@ def image(config: DeployConfig) -> modal.Image:
         .add_local_file(_ROOT / "constraints.txt", "/app/constraints.txt", copy=True)
         .run_commands(f"pip install {_CACHE} \"$(grep '^torch==' /app/constraints.txt)\"")
     )
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "LICENSE"):
         built = built.add_local_file(_ROOT / name, f"/app/{name}", copy=True)
-    built = built.add_local_dir(_ROOT / "sdk", "/app/sdk", copy=True, ignore=["**/__pycache__"]).run_commands(
-        f"cd /app && pip install {_CACHE} -c constraints.txt -e '.[worker,api,aws,deploy]'"
+    built = built.run_commands(  # the SDK's code comes last, to where this looks for it
+        "cd /app && mkdir -p sdk/comfyui_serverless && touch README.md sdk/comfyui_serverless/__init__.py",
+        f"cd /app && pip install {_CACHE} -c constraints.txt -e '.[worker,api,aws,deploy]'",
     )
     if config.modal.comfyui:
         built = _with_comfyui(built)
@@ -97,11 +100,11 @@ def _with_comfyui(built: modal.Image) -> modal.Image:
         f"git clone --depth 1 --branch v{version} https://github.com/comfyanonymous/ComfyUI /opt/comfyui",
         f"pip install {_CACHE} \"$(grep '^torch==' /app/constraints.txt)\" -r /opt/comfyui/requirements.txt",
     )
-    built = built.add_local_file(_ROOT / "models_manifest.yaml", "/app/models_manifest.yaml", copy=True)
-    for folder in ("scripts/image", "runtime"):
-        built = built.add_local_dir(_ROOT / folder, f"/app/{folder}", copy=True, ignore=["**/__pycache__"])
-    return built.run_commands(
-        "cd /app && python -m scripts.image.custom_nodes --manifest models_manifest.yaml --comfyui /opt/comfyui"
+    script = "scripts/image/custom_nodes.py"
+    asked = asked_nodes(_ROOT / "models_manifest.yaml") if modal.is_local() else []  # a container's image is there
+    return built.add_local_file(_ROOT / script, f"/app/{script}", copy=True).run_commands(
+        " && ".join([": >/opt/nodes.txt", *(f"echo {shlex.quote(line)} >>/opt/nodes.txt" for line in asked)]),
+        f"python /app/{script} --asked /opt/nodes.txt --comfyui /opt/comfyui",
     )
 
 

@@ -18,7 +18,7 @@ from infra.deploy.errors import DeployError
 
 _ROOT = Path(__file__).resolve().parents[2]
 _OURS = ("handlers", "runtime")
-_NEEDED = ("httpx", "pydantic")
+NEEDED = ("httpx", "pydantic")
 """boto3 is a part of Lambda's own Python."""
 _PYTHONS = range(10, 14)
 _WHEN = (1980, 1, 1, 0, 0, 0)
@@ -35,8 +35,10 @@ class SweeperCode:
 
 
 @cache
-def pack() -> SweeperCode:
-    """Pack it. Raises DeployError on a system whose compiled libraries Lambda could not load."""
+def pack(libraries: tuple[str, ...] = NEEDED) -> SweeperCode:
+    """Pack it with `libraries`. Raises DeployError where one is not here, or on a system whose compiled ones Lambda
+    could not load.
+    """
     minor, machine = sys.version_info.minor, platform.machine()
     if sys.platform != "linux" or machine not in ("x86_64", "aarch64") or minor not in _PYTHONS:
         raise DeployError(
@@ -46,7 +48,7 @@ def pack() -> SweeperCode:
         )
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, path in sorted(dict([*_our_files(), *_library_files()]).items()):
+        for name, path in sorted(dict([*_our_files(), *_library_files(libraries)]).items()):
             file.writestr(zipfile.ZipInfo(name, _WHEN), path.read_bytes(), zipfile.ZIP_DEFLATED)
     data = held.getvalue()
     return SweeperCode(
@@ -63,8 +65,11 @@ def _our_files() -> Iterator[tuple[str, Path]]:
             yield str(path.relative_to(_ROOT)), path
 
 
-def _library_files() -> Iterator[tuple[str, Path]]:
-    for name in _closure(_NEEDED):
+def _library_files(libraries: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    for name in libraries:
+        if not _is_installed(name):
+            raise DeployError(f"the sweeper needs the package {name}: pip install -c constraints.txt -e '.[{name}]'")
+    for name in _closure(libraries):
         for file in distribution(name).files or ():
             if file.suffix in (".py", ".so", ".pem") and ".." not in file.parts:
                 yield str(file), Path(str(file.locate()))

@@ -44,6 +44,7 @@ class ModelCache:
         self._scope = threading.local()
         self._in_use: Counter[Path] = Counter()
         self._counts: Counter[str] = Counter()
+        self._load_s: defaultdict[str, float] = defaultdict(float)
 
     def attach(self, device: torch.device) -> None:
         """Serve models on `device` from now on."""
@@ -146,6 +147,8 @@ class ModelCache:
                 misses=counts["misses"],
                 returns=counts["returns"],
                 drops=counts["drops"],
+                miss_s=self._load_s["misses"],
+                return_s=self._load_s["returns"],
             )
 
     def _known(self, path: Path, identity: str, tier: Tier) -> Model | None:
@@ -181,7 +184,9 @@ class ModelCache:
             held.models[tier] = model
             held.load_s = time.perf_counter() - begun
             self._held.move_to_end(path)
-            self._counts["misses" if source is None else "returns"] += 1
+            way = "misses" if source is None else "returns"
+            self._counts[way] += 1
+            self._load_s[way] += held.load_s
             self._keep_limits(but=path)
         _log.info("%s: %.1f MB in %s after %.2f s", name, held.size_bytes / 1e6, tier.value, held.load_s)
         return model

@@ -73,7 +73,9 @@ class HeldHealth:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheHealth:
-    """What is in which tier. `misses` came from the volume, `returns` from RAM, `drops` left memory."""
+    """What is in which tier. `misses` came from the volume, in `miss_s` seconds of loading, `returns` from RAM in
+    `return_s`; `drops` left memory.
+    """
 
     models: Sequence[HeldHealth]
     bytes: Mapping[str, int]
@@ -81,3 +83,5 @@ class CacheHealth:
     misses: int
     returns: int
     drops: int
+    miss_s: float
+    return_s: float

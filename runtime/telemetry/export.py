@@ -19,7 +19,7 @@ def exporter(settings: Settings, *, clock: Clock | None = None) -> EmbeddedMetri
     if settings.metrics_export == "cloudwatch":
         from runtime.telemetry.emf import EmbeddedMetrics
 
-        return EmbeddedMetrics(sys.stdout, clock=clock or SystemClock())
+        return EmbeddedMetrics(sys.stdout, clock=clock or SystemClock(), namespace=settings.metrics_namespace)
     if settings.metrics_export == "otlp":
         from runtime.telemetry.otlp import OtlpMetrics
 

@@ -59,10 +59,16 @@ LOAD_S = _histogram("job_load_seconds", "What a completed job waited for models.
 EXECUTION_S = _histogram("job_execution_seconds", "The nodes of a completed job, loading apart.", "engine")
 DELIVERY_S = _histogram("job_delivery_seconds", "From the last node to the last upload.", "engine")
 
+START_S = _histogram("worker_start_seconds", "From a worker's first step until it is ready for a job: a cold start.")
+
 MODEL_CACHE_BYTES = _gauge("model_cache_bytes", "Models that are kept, by tier.", "tier", unit="By")
 MODEL_CACHE_ASKED = _counter(
     "model_cache_asked_total", "Models asked for: there already (hit), from RAM (return), from the volume (miss).",
     "result",
+)  # fmt: skip
+MODEL_LOAD_SECONDS = _counter(
+    "model_load_seconds_total", "Seconds that bringing models took: from RAM (return), from the volume (miss).",
+    "result", unit="s",
 )  # fmt: skip
 MODEL_CACHE_DROPS = _counter("model_cache_drops_total", "Models that left memory.")
 NODE_CACHE_BYTES = _gauge("node_cache_bytes", "Results of nodes that are kept between jobs.", unit="By")

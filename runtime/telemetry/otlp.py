@@ -6,9 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from runtime.errors import SettingsInvalid
-from runtime.telemetry.metrics import METRICS, MODEL_CACHE_ASKED, MODEL_CACHE_DROPS, Kind, Metric, Reading, Readings
+from runtime.telemetry.metrics import (
+    METRICS,
+    MODEL_CACHE_ASKED,
+    MODEL_CACHE_DROPS,
+    MODEL_LOAD_SECONDS,
+    Kind,
+    Metric,
+    Reading,
+    Readings,
+)
 
-_READ = (MODEL_CACHE_ASKED, MODEL_CACHE_DROPS)
+_READ = (MODEL_CACHE_ASKED, MODEL_LOAD_SECONDS, MODEL_CACHE_DROPS)
 """Counters that the cache keeps, and nobody adds to."""
 
 _NAME = "comfyui-serverless"
@@ -40,20 +49,20 @@ class OtlpMetrics:
         meter = self._provider.get_meter(_NAME)
         self._sources: list[Readings] = []
         self._counters = {
-            metric: meter.create_counter(metric.name, metric.unit, metric.help)
+            metric: meter.create_counter(metric.name, _unit(metric), metric.help)
             for metric in _of(Kind.COUNTER)
             if metric not in _READ
         }
         self._histograms = {
             metric: meter.create_histogram(
-                metric.name, metric.unit, metric.help, explicit_bucket_boundaries_advisory=list(metric.buckets)
+                metric.name, _unit(metric), metric.help, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
             for metric in _of(Kind.HISTOGRAM)
         }
         for metric in _of(Kind.GAUGE):
-            meter.create_observable_gauge(metric.name, [self._look(metric)], metric.unit, metric.help)
+            meter.create_observable_gauge(metric.name, [self._look(metric)], _unit(metric), metric.help)
         for metric in _READ:
-            meter.create_observable_counter(metric.name, [self._look(metric)], metric.unit, metric.help)
+            meter.create_observable_counter(metric.name, [self._look(metric)], _unit(metric), metric.help)
 
     def read(self, source: Readings) -> None:
         """Ask `source` too, each time that values go out."""
@@ -87,6 +96,11 @@ class OtlpMetrics:
 
 def _of(kind: Kind) -> Iterator[Metric]:
     return (metric for metric in METRICS if metric.kind is kind)
+
+
+def _unit(metric: Metric) -> str:
+    """None for a number of things: a gauge of unit 1 is a ratio to a collector, which would call it `..._ratio`."""
+    return "" if metric.unit == "1" else metric.unit
 
 
 def _named(metric: Metric, labels: tuple[str, ...]) -> dict[str, str]:

@@ -24,6 +24,8 @@ def readings_of(worker: Worker) -> Iterator[Reading]:
             yield Reading(metric=metrics.MODEL_CACHE_BYTES, value=size, labels=(str(getattr(tier, "value", tier)),))
         for result, name in (("hit", "hits"), ("return", "returns"), ("miss", "misses")):
             yield Reading(metric=metrics.MODEL_CACHE_ASKED, value=models[name], labels=(result,))
+        for result, name in (("return", "return_s"), ("miss", "miss_s")):
+            yield Reading(metric=metrics.MODEL_LOAD_SECONDS, value=models[name], labels=(result,))
         yield Reading(metric=metrics.MODEL_CACHE_DROPS, value=models["drops"])
     yield from _gpu_memory()
 

@@ -1,10 +1,10 @@
-"""Puts the manifest's custom nodes into a ComfyUI checkout, while an image is built.
+"""Puts custom nodes into a ComfyUI checkout, while an image is built; with the standard library alone.
 
-    python -m scripts.image.custom_nodes --manifest models_manifest.yaml --comfyui /opt/comfyui
+    python -m scripts.image.custom_nodes --asked nodes.txt --comfyui /opt/comfyui
 
-Each is cloned at its commit. Their requirements are resolved together, in one call of pip that holds PyTorch where
-it is: where two exclude each other, or one wants another PyTorch, pip names both sides and the build fails. The
-licences that were found are listed, since the image hands them on.
+`scripts.image.asked_nodes` writes the file. Each is cloned at its commit. Their requirements are resolved together, in
+one call of pip that holds PyTorch where it is: where two exclude each other, or one wants another PyTorch, pip names
+both sides and the build fails. The licences that were found are listed, since the image hands them on.
 """
 
 from __future__ import annotations
@@ -16,10 +16,6 @@ from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
-from runtime.errors import ServerlessError
-from runtime.models.manifest import CustomNode
-from runtime.models.manifest_file import load_manifest
-
 _HELD = ("torch", "numpy", "pillow", "safetensors")
 
 
@@ -29,15 +25,15 @@ class NodesFailed(Exception):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Install them. Answers 1 where one cannot be."""
-    parser = argparse.ArgumentParser(prog="custom_nodes", description="Install the manifest's custom nodes.")
-    parser.add_argument("--manifest", type=Path, required=True)
+    parser = argparse.ArgumentParser(prog="custom_nodes", description="Install custom nodes.")
+    parser.add_argument("--asked", type=Path, required=True, help="a file with lines of `URL COMMIT`")
     parser.add_argument("--comfyui", type=Path, required=True)
     arguments = parser.parse_args(words)
     try:
-        nodes = load_manifest(arguments.manifest).custom_nodes
-        folders = [clone(node, arguments.comfyui / "custom_nodes") for node in nodes]
+        asked = [line.split() for line in arguments.asked.read_text(encoding="utf-8").splitlines()]
+        folders = [clone(url, commit, arguments.comfyui / "custom_nodes") for url, commit in asked]
         install(folders)
-    except (NodesFailed, ServerlessError) as exc:
+    except NodesFailed as exc:
         print(f"custom nodes: {exc}", file=sys.stderr)
         return 1
     for folder in folders:
@@ -45,22 +41,22 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def clone(node: CustomNode, below: Path) -> Path:
-    """The node's repository at its commit, in a folder of its name. Raises NodesFailed."""
-    name = node.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
+def clone(url: str, commit: str, below: Path) -> Path:
+    """The repository at its commit, in a folder of its name. Raises NodesFailed."""
+    name = url.rstrip("/").rpartition("/")[2].removesuffix(".git")
     folder = below / name
     if folder.exists():
-        raise NodesFailed(f"{node.url}: there is a {name} already; two repositories of one name cannot stand together")
+        raise NodesFailed(f"{url}: there is a {name} already; two repositories of one name cannot stand together")
     folder.mkdir(parents=True)
     git = ["git", "-C", str(folder)]
     for command in (
         [*git, "init", "-q"],
-        [*git, "fetch", "-q", "--depth", "1", node.url, node.commit],
+        [*git, "fetch", "-q", "--depth", "1", url, commit],
         [*git, "checkout", "-q", "--recurse-submodules", "FETCH_HEAD"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise NodesFailed(f"{node.url} at {node.commit}: {done.stderr.strip()[:500]}")
+            raise NodesFailed(f"{url} at {commit}: {done.stderr.strip()[:500]}")
     return folder
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+import re
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ Headers = Callable[..., dict[str, str]]
 Workflow = Callable[..., dict[str, Any]]
 OpenApi = Callable[..., TestClient]
 
+ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "0123456789abcdef0123456789abcdef"
 HTTP = 'comfyui_serverless_http_requests_total{method="GET",route="/workflows/{execution_id}",status="404"}'
 
@@ -27,6 +31,19 @@ def test_jobs_caches_and_http_are_measured(open_api: OpenApi, workflow: Workflow
     assert f"{HTTP} 1.0" in text
     (kept,) = [line for line in text.splitlines() if line.startswith("comfyui_serverless_node_cache_bytes ")]
     assert float(kept.split()[1]) > 0
+
+
+def test_every_series_of_the_dashboard_and_the_alert_rules_is_answered(open_api: OpenApi, workflow: Workflow) -> None:
+    api = open_api(COMFYUI_MODELS_PATH=str(ROOT / "models"))
+    graph = json.loads((ROOT / "examples" / "text_to_image.json").read_text())
+    graph["sampler"]["inputs"]["steps"] = 1
+    api.post("/workflows/execute?wait=60", json={"workflow": graph})
+    api.post("/workflows/execute?wait=60", json={"workflow": {"1": {"class_type": "None", "inputs": {}}}})
+    answered = set(re.findall(r"^(\w+)[ {]", api.get("/metrics").text, re.MULTILINE))
+    asked = set[str]()
+    for file in ("grafana.json", "alerts.yaml"):
+        asked |= set(re.findall(r"comfyui_serverless_\w+", (ROOT / "infra" / "monitoring" / file).read_text()))
+    assert asked - answered <= {"comfyui_serverless_gpu_memory_bytes"}  # this machine may have none
 
 
 def test_another_tenants_ids_never_become_labels(open_api: OpenApi) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from runtime.models.manifest import CustomNode
+from scripts.image import asked_nodes, custom_nodes
 from scripts.image.custom_nodes import NodesFailed, clone, install, licence, main
 
 
@@ -16,8 +17,8 @@ def git(folder: Path, *words: str) -> str:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> tuple[Path, str]:
-    """A repository with two commits, and the first one's hash."""
+def repository(tmp_path: Path) -> tuple[str, str]:
+    """Where a repository with two commits is, and the first one's hash."""
     folder = tmp_path / "remote" / "ComfyUI-Nodes.git"
     folder.mkdir(parents=True)
     git(folder, "init", "-q")
@@ -29,29 +30,25 @@ def repository(tmp_path: Path) -> tuple[Path, str]:
     first = git(folder, "rev-parse", "HEAD")
     (folder / "__init__.py").write_text("NODE_CLASS_MAPPINGS = {1: 2}\n")
     git(folder, "commit", "-qam", "two")
-    return folder, first
+    return str(folder), first
 
 
-def node(folder: Path, commit: str) -> CustomNode:
-    return CustomNode.model_construct(url=str(folder), commit=commit)  # a path is no address that a manifest takes
-
-
-def test_a_package_is_cloned_at_its_commit(repository: tuple[Path, str], tmp_path: Path) -> None:
-    folder = clone(node(*repository), tmp_path / "custom_nodes")
+def test_a_package_is_cloned_at_its_commit(repository: tuple[str, str], tmp_path: Path) -> None:
+    folder = clone(*repository, tmp_path / "custom_nodes")
     assert folder == tmp_path / "custom_nodes" / "ComfyUI-Nodes"
     assert (folder / "__init__.py").read_text() == "NODE_CLASS_MAPPINGS = {}\n"
     assert licence(folder) == "MIT License"
 
 
-def test_a_commit_that_is_not_there_fails_by_name(repository: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_commit_that_is_not_there_fails_by_name(repository: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(NodesFailed, match=r"ComfyUI-Nodes\.git at ffff"):
-        clone(node(repository[0], "f" * 40), tmp_path / "custom_nodes")
+        clone(repository[0], "f" * 40, tmp_path / "custom_nodes")
 
 
-def test_two_packages_of_one_name_cannot_stand_together(repository: tuple[Path, str], tmp_path: Path) -> None:
-    clone(node(*repository), tmp_path)
+def test_two_packages_of_one_name_cannot_stand_together(repository: tuple[str, str], tmp_path: Path) -> None:
+    clone(*repository, tmp_path)
     with pytest.raises(NodesFailed, match="there is a ComfyUI-Nodes already"):
-        clone(node(*repository), tmp_path)
+        clone(*repository, tmp_path)
 
 
 def test_requirements_that_do_not_go_together_fail_with_both_sides_named(
@@ -71,12 +68,32 @@ def test_packages_without_requirements_need_nothing(tmp_path: Path) -> None:
     assert licence(tmp_path).startswith("no licence file")
 
 
-def test_a_manifest_without_nodes_installs_nothing(tmp_path: Path) -> None:
-    (tmp_path / "m.yaml").write_text("version: 1\ncustom_nodes: []\n")
-    assert main(["--manifest", str(tmp_path / "m.yaml"), "--comfyui", str(tmp_path)]) == 0
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize("nodes", ["[]", f"[{{url: https://github.com/a/ComfyUI-B, commit: {COMMIT}}}]"])
+def test_a_line_says_where_a_node_is_and_which_commit(
+    tmp_path: Path, nodes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.yaml").write_text(f"version: 1\ncustom_nodes: {nodes}\n")
+    assert asked_nodes.main([str(tmp_path / "m.yaml")]) == 0
+    assert capsys.readouterr().out == ("" if nodes == "[]" else f"https://github.com/a/ComfyUI-B {COMMIT}\n")
 
 
 def test_a_manifest_that_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.yaml").write_text("version: 9\n")
-    assert main(["--manifest", str(tmp_path / "m.yaml"), "--comfyui", str(tmp_path)]) == 1
+    assert asked_nodes.main([str(tmp_path / "m.yaml")]) == 1
     assert "version" in capsys.readouterr().err
+
+
+def test_what_is_asked_for_is_installed_and_its_licence_told(
+    repository: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "nodes.txt").write_text(f"{' '.join(repository)}\n")
+    assert main(["--asked", str(tmp_path / "nodes.txt"), "--comfyui", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "ComfyUI-Nodes: MIT License\n"
+
+
+def test_it_needs_nothing_but_the_standard_library() -> None:
+    done = subprocess.run([sys.executable, "-S", custom_nodes.__file__, "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -54,5 +54,18 @@ def test_the_image_with_comfyui_says_its_licence_and_offers_the_source() -> None
     assert "custom_node_licences.txt" in TEXT
 
 
+def stage(name: str) -> str:
+    (found,) = [text for text in TEXT.split("\nFROM ") if re.match(rf"\S+ AS {name}\n", text)]
+    return found
+
+
 def test_nodes_that_cannot_be_imported_fail_the_build() -> None:
-    assert "python -m scripts.image.check_nodes" in TEXT
+    assert "python -m scripts.image.check_nodes" in stage("checked")
+    assert "COPY --from=checked " in stage("comfyui")
+
+
+@pytest.mark.parametrize("name", ["build", "build-comfyui"])
+def test_what_installs_is_not_built_again_for_a_change_of_code(name: str) -> None:
+    lines = re.findall(r"^COPY (?!--from)(.*)$", stage(name), re.MULTILINE)
+    copied = {word for line in lines for word in line.split()[:-1]}
+    assert copied <= {"constraints.txt", "pyproject.toml", "LICENSE", "scripts/image/custom_nodes.py"}

@@ -13,7 +13,7 @@ from runtime.clock import SystemClock
 from runtime.errors import SettingsInvalid
 from runtime.settings import Settings
 from runtime.telemetry import metrics
-from runtime.telemetry.emf import NAMESPACE, EmbeddedMetrics
+from runtime.telemetry.emf import FAILED_SHARE, EmbeddedMetrics
 from runtime.telemetry.export import exporter
 from runtime.telemetry.metrics import Reading
 from runtime.telemetry.otlp import OtlpMetrics
@@ -30,28 +30,50 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 
 def test_cloudwatch_reads_a_line_for_each_value() -> None:
     stream = io.StringIO()
-    EmbeddedMetrics(stream, clock=SystemClock()).observe(metrics.EXECUTION_S, 1.5, labels=("native",))
+    EmbeddedMetrics(stream, clock=SystemClock(), namespace="here").observe(metrics.EXECUTION_S, 1.5, labels=("native",))
     (line,) = lines(stream)
     about = line.pop("_aws")
     assert line == {"engine": "native", "comfyui_serverless_job_execution_seconds": 1.5}
     assert isinstance(about, dict)
     assert about["CloudWatchMetrics"] == [
         {
-            "Namespace": NAMESPACE,
+            "Namespace": "here",
             "Dimensions": [["engine"]],
             "Metrics": [{"Name": "comfyui_serverless_job_execution_seconds", "Unit": "Seconds"}],
         }
     ]
 
 
-def test_gauges_are_written_when_a_job_has_ended_and_counters_of_others_are_not() -> None:
+def values(stream: io.StringIO, name: str) -> list[object]:
+    return [line[name] for line in lines(stream) if name in line]
+
+
+def test_what_is_held_is_written_when_a_job_has_ended() -> None:
     stream = io.StringIO()
-    recorder = EmbeddedMetrics(stream, clock=SystemClock())
+    recorder = EmbeddedMetrics(stream, clock=SystemClock(), namespace="here")
     recorder.read(held)
     recorder.add(metrics.NODES, 2, labels=("run",))
+    assert values(stream, metrics.MODEL_CACHE_BYTES.name) == []
     recorder.add(metrics.JOBS_ENDED, labels=("completed", "native"))
-    names = [name for line in lines(stream) for name in line if name.startswith("comfyui_")]
-    assert names == [metrics.NODES.name, metrics.JOBS_ENDED.name, metrics.MODEL_CACHE_BYTES.name]
+    assert values(stream, metrics.MODEL_CACHE_BYTES.name) == [5.0]
+
+
+def test_cloudwatch_is_told_by_how_much_what_others_count_has_grown() -> None:
+    stream, hits = io.StringIO(), iter([3.0, 3.0, 10.0])
+    recorder = EmbeddedMetrics(stream, clock=SystemClock(), namespace="here")
+    recorder.read(lambda: [Reading(metric=metrics.MODEL_CACHE_ASKED, value=next(hits), labels=("hit",))])
+    for _ in range(3):
+        recorder.add(metrics.JOBS_ENDED, labels=("completed", "native"))
+    assert values(stream, metrics.MODEL_CACHE_ASKED.name) == [3.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "share"), [("completed", 0.0), ("cancelled", 0.0), ("failed", 1.0), ("timed_out", 1.0)]
+)
+def test_the_average_over_ended_jobs_is_the_share_that_failed(status: str, share: float) -> None:
+    stream = io.StringIO()
+    EmbeddedMetrics(stream, clock=SystemClock(), namespace="here").add(metrics.JOBS_ENDED, labels=(status, "native"))
+    assert values(stream, FAILED_SHARE.name) == [share]
 
 
 class Collector(BaseHTTPRequestHandler):
@@ -96,6 +118,7 @@ def test_a_collector_gets_the_same_names_as_prometheus(collector: tuple[str, lis
     assert {metric.name for metric in sent} == {
         one.name for one in (metrics.JOBS_ENDED, metrics.QUEUE_S, metrics.MODEL_CACHE_BYTES, metrics.MODEL_CACHE_ASKED)
     }
+    assert all(metric.unit != "1" for metric in sent)  # which a collector makes a part of a gauge's name: _ratio
     (queue,) = [metric for metric in sent if metric.name == metrics.QUEUE_S.name]
     assert tuple(queue.histogram.data_points[0].explicit_bounds) == metrics.QUEUE_S.buckets
 
