@@ -1,7 +1,8 @@
 """RunPod's REST API, version 2: resources at api.runpod.io, and the jobs of an endpoint at the addresses it names.
 
-Version 2 because version 1 is retired on 1 December 2026, and because the GraphQL API that the runpod package calls
-answers 200 to what it refuses, has no logs, and makes an endpoint and its template in two steps that can part.
+Version 2 because version 1 is being retired (docs.runpod.io/api-reference-v2/migrate-from-v1), and because the GraphQL
+API that the runpod package calls answers 200 to what it refuses, has no logs, and makes an endpoint and its template in
+two steps that can part.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A server that speaks the part of RunPod's REST API v2 that a deployment needs, as strictly as its OpenAPI says.
 
-Unknown fields are 422 by name, what is missing is 404, a volume shrinks never, an idle time-out beside REQUEST_COUNT is
-400. `faults` are met in order, by the calls that they name: a status, or "lost" for what is done but not answered.
+Bodies that `runpod_schema` does not know are 422 by place, what is missing is 404, a volume shrinks never, an idle
+time-out beside REQUEST_COUNT is 400. `faults` are met in order, by the calls that they name: a status, or "lost" for
+what is done but not answered.
 """
 
 from __future__ import annotations
@@ -12,12 +13,9 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from runpod_schema import problems
+
 KEY = "rp-key"
-ENDPOINT = {
-    "name", "type", "image", "args", "disk", "env", "ports", "registry", "gpu", "dataCenterIds", "networkVolumes",
-    "flashboot", "timeout", "workers", "scaling", "templateId",
-}  # fmt: skip
-VOLUME = {"name", "size", "dataCenter", "type"}
 
 Refusal = tuple[int, Any]
 RunJob = Callable[[str, Any], Mapping[str, Any]]
@@ -142,15 +140,8 @@ class RunpodPlatform:
         return 200, found
 
     def _refused(self, kind: dict[str, dict[str, Any]], body: dict[str, Any], *, required: bool) -> Refusal | None:
-        is_volume = kind is self.volumes
-        known = VOLUME if is_volume else ENDPOINT
-        if not required:
-            known = {"name", "size"} if is_volume else ENDPOINT - {"type"}
-        needed: set[str] = {"name", "size", "dataCenter"} if is_volume else {"name", "type", "scaling", "image", "gpu"}
-        needed = needed if required else set()
-        errors = [f"{name} is unknown" for name in sorted(body.keys() - known)]
-        errors += [f"{name} is missing" for name in sorted(needed - body.keys())]
-        if errors:
+        resource = "network-volumes" if kind is self.volumes else "serverless"
+        if errors := list(problems(f"{'POST' if required else 'PATCH'} {resource}", body)):
             return 422, {"title": "Unprocessable", "status": 422, "detail": "validation failed", "errors": errors}
         if body.get("scaling", {}).get("type") == "REQUEST_COUNT" and "idleTimeout" in body.get("workers", {}):
             return 400, {"title": "Bad Request", "status": 400, "detail": "idleTimeout does not apply"}
