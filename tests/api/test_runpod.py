@@ -51,6 +51,11 @@ def test_run_is_waited_for_by_status(endpoint: Any, workflow: Workflow) -> None:
     assert job.status() == "COMPLETED"
 
 
+def test_a_stream_gives_the_output_once_and_ends(endpoint: Any, workflow: Workflow) -> None:
+    job = endpoint.run({"input": {"workflow": workflow(3)}})
+    assert [piece["status"] for piece in job.stream()] == ["completed"]
+
+
 def test_a_bad_graph_fails_with_an_error_string(url: str, workflow: Workflow) -> None:
     import httpx
 

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from runtime.api.access import Executor, Parts, Reader
 from runtime.api.parts import ApiParts
 from runtime.api.waiting import waited_for
+from runtime.documents.store import ABSENT
 from runtime.jobs.record import JobRecord, Status
 from runtime.request import JobRequest
 
@@ -17,6 +18,8 @@ router = APIRouter(prefix="/v2/{endpoint}", tags=["runpod"])
 
 SYNC_WAIT_S = 90.0
 """How long `/runsync` waits, as RunPod's does."""
+
+_STREAMED_S = 31 * 86_400  # longer than any job is remembered
 
 _STATUS = {
     Status.PENDING: "IN_QUEUE",
@@ -47,24 +50,28 @@ async def runsync(
 ) -> dict[str, Any]:
     """Queue a job and wait for its end, at most `wait` milliseconds."""
     record = await run_in_threadpool(_submit, parts, principal.tenant, call)
-    await waited_for(parts, record, wait / 1000)
-    return await run_in_threadpool(_state, parts, principal.tenant, record.job_id)
+    record = await waited_for(parts, record, wait / 1000)
+    return await run_in_threadpool(_state, parts, record)
 
 
 @router.get("/status/{job_id}")
 @router.post("/status/{job_id}", include_in_schema=False)
 def status(endpoint: str, job_id: str, parts: Parts, principal: Reader) -> dict[str, Any]:
     """The job as RunPod tells it: its state, and its output once it has one."""
-    return _state(parts, principal.tenant, job_id)
+    return _state(parts, parts.executions.find(principal.tenant, job_id))
 
 
 @router.get("/stream/{job_id}")
 @router.post("/stream/{job_id}", include_in_schema=False)
 def stream(endpoint: str, job_id: str, parts: Parts, principal: Reader) -> dict[str, Any]:
-    """The state, with the output as a stream of one piece: our jobs give theirs at their end."""
-    state = _state(parts, principal.tenant, job_id)
-    pieces = [{"output": state["output"]}] if state["status"] == "COMPLETED" else []
-    return {"id": state["id"], "status": state["status"], "stream": pieces}
+    """The state, with the output as a stream of one piece: our jobs give theirs at their end.
+
+    As RunPod's, a piece is given once: its clients read until a job has ended and nothing comes any more.
+    """
+    record = parts.executions.find(principal.tenant, job_id)
+    state = _state(parts, record)
+    is_given = state["status"] == "COMPLETED" and _first_time(parts, record)
+    return {"id": state["id"], "status": state["status"], "stream": [{"output": state["output"]}] if is_given else []}
 
 
 @router.post("/cancel/{job_id}")
@@ -86,8 +93,14 @@ def _submit(parts: ApiParts, tenant: str, call: dict[str, Any]) -> JobRecord:
     return parts.executions.submit(tenant, request).record
 
 
-def _state(parts: ApiParts, tenant: str, job_id: str) -> dict[str, Any]:
-    record = parts.executions.find(tenant, job_id)
+def _first_time(parts: ApiParts, record: JobRecord) -> bool:
+    """Whether nobody has read the job's stream to its end yet; an id that was freed may name another job since."""
+    name = f"{record.job_id} {record.created_at}"
+    expires_at = int(parts.clock.wall()) + _STREAMED_S
+    return parts.documents.put(f"streamed {record.tenant}", name, {}, over=ABSENT, expires_at=expires_at) is not None
+
+
+def _state(parts: ApiParts, record: JobRecord) -> dict[str, Any]:
     wire = parts.executions.result(record).to_wire()
     state: dict[str, Any] = {"id": record.job_id, "status": _STATUS[record.status]}
     error = wire.pop("error", None)
