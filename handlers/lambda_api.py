@@ -14,16 +14,19 @@ from runtime.aws_parameters import read_parameters
 from runtime.errors import SettingsInvalid
 from runtime.fitness import log_to_stderr
 from runtime.settings import Settings
+from runtime.telemetry.traces import flush_spans
 
 _built: list[Any] = []
 
 
 def handle(event: dict[str, Any], context: Any) -> Any:
-    """Answer one call; the first one builds the app. Raises SettingsInvalid."""
+    """Answer one call; the first one builds the app. Lambda freezes the process then. Raises SettingsInvalid."""
     if not _built:
         os.environ |= read_parameters(os.environ)
         _built.append(_adapter(Settings.load()))
-    return _built[0](event, context)
+    answer = _built[0](event, context)
+    flush_spans()
+    return answer
 
 
 def _adapter(settings: Settings) -> Any:

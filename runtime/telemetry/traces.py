@@ -27,6 +27,7 @@ _NS = 1_000_000_000
 
 class _Tracing:
     tracer: Tracer | None = None
+    provider: TracerProvider | None = None
 
 
 @contextmanager
@@ -93,6 +94,12 @@ def _below(above: str | None) -> Context | None:
     return TraceContextTextMapPropagator().extract({"traceparent": above})
 
 
+def flush_spans() -> None:
+    """Send the spans that have ended now: for a process that may be frozen at any moment. Waits a second at most."""
+    if _Tracing.provider is not None:
+        _Tracing.provider.force_flush(timeout_millis=1000)
+
+
 def start_tracing(endpoint: str) -> Callable[[], None]:
     """Send spans to the OTLP collector at `endpoint`, in the background, until the returned call, which sends the rest.
 
@@ -115,10 +122,10 @@ def trace_with(processor: Any) -> Callable[[], None]:
 
     provider: TracerProvider = TracerProvider(resource=Resource.create({"service.name": _NAME}))
     provider.add_span_processor(processor)
-    _Tracing.tracer = provider.get_tracer(_NAME)
+    _Tracing.tracer, _Tracing.provider = provider.get_tracer(_NAME), provider
 
     def stop() -> None:
-        _Tracing.tracer = None
+        _Tracing.tracer = _Tracing.provider = None
         provider.shutdown()
 
     return stop

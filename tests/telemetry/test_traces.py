@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from runtime.api.build import build_api
 from runtime.settings import Settings
-from runtime.telemetry.traces import begun_span, span, start_tracing, trace_with, traceparent
+from runtime.telemetry.traces import begun_span, flush_spans, span, start_tracing, trace_with, traceparent
 
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": 0}},
@@ -67,6 +67,18 @@ def test_what_is_no_traceparent_begins_a_trace_of_its_own(spans: Spans, above: s
     with span("part", above=above):
         assert str(traceparent()).startswith("00-")
     assert spans()["part"].parent is None
+
+
+def test_spans_that_wait_are_sent_where_they_are_asked_for() -> None:
+    exporter = InMemorySpanExporter()
+    stop = trace_with(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
+    with span("part"):
+        pass
+    assert not exporter.get_finished_spans()
+    flush_spans()
+    assert [told.name for told in exporter.get_finished_spans()] == ["part"]
+    stop()
+    flush_spans()
 
 
 def test_without_an_exporter_no_other_process_is_told_of_a_span() -> None:
