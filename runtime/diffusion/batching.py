@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from runtime.diffusion.conditioning import Prompt, for_batch
+from runtime.diffusion.control import Control, Controls
 from runtime.diffusion.memory import free_bytes
 from runtime.diffusion.model import DiffusionModel
 
@@ -41,12 +42,17 @@ class _Batch:
     context: Tensor  # (shares * B, T, D)
     y: Tensor | None
     concat: Tensor | None
+    control: Control | None
 
-    def run(self, model: DiffusionModel, x: Tensor, sigma: float) -> Sequence[Tensor]:
+    def run(self, model: DiffusionModel, controls: Controls, x: Tensor, sigma: float) -> Sequence[Tensor]:
         """The clean latents that the shares see in `x` (B, C, h, w), each (B, C, rows, columns)."""
         rows = torch.cat([share.crop(x) for share in self.shares])
         sigmas = rows.new_full((len(rows),), sigma)
-        return model.denoise(rows, sigmas, self.context, y=self.y, concat=self.concat).chunk(len(self.shares))
+        control = None
+        if self.control is not None:
+            control = controls.residuals(self.control, rows, sigma, self.context, self.y, shares=len(self.shares))
+        seen = model.denoise(rows, sigmas, self.context, y=self.y, concat=self.concat, control=control)
+        return seen.chunk(len(self.shares))
 
 
 class PromptBatches:
@@ -55,6 +61,7 @@ class PromptBatches:
     def __init__(self, model: DiffusionModel, sides: Sequence[Sequence[Prompt]], like: Tensor) -> None:
         """`sides` are positive, negative, ...; `like` (B, C, h, w) is a latent of the run, on the model's device."""
         self._model, self._like = model, like
+        self._controls = Controls(model)
         height, width = like.shape[-2:]
         self._sides = [[_clipped(prompt, height, width) for prompt in side] for side in sides]
         self._plans: dict[tuple[tuple[int, int], ...], list[_Batch]] = {}
@@ -83,7 +90,7 @@ class PromptBatches:
             self._plans[active] = self._plan(active)
         plan = self._plans[active]
         try:
-            return _blend(self._model, plan, x, sigma)
+            return _blend(self._model, self._controls, plan, x, sigma)
         except torch.OutOfMemoryError:
             if max(len(batch.shares) for batch in plan) == 1:
                 raise
@@ -133,13 +140,16 @@ class PromptBatches:
             context=torch.cat([for_batch(context, rows) for context in contexts]),
             y=_joined_rows([prompt.y for prompt in prompts], rows),
             concat=_joined_rows([_cropped_concat(prompt) for prompt in prompts], rows),
+            control=prompts[0].control,
         )
 
 
-def _blend(model: DiffusionModel, plan: Sequence[_Batch], x: Tensor, sigma: float) -> dict[int, Tensor]:
+def _blend(
+    model: DiffusionModel, controls: Controls, plan: Sequence[_Batch], x: Tensor, sigma: float
+) -> dict[int, Tensor]:
     seen: dict[int, Tensor] = {}
     for batch in plan:
-        for share, clean in zip(batch.shares, batch.run(model, x, sigma), strict=True):
+        for share, clean in zip(batch.shares, batch.run(model, controls, x, sigma), strict=True):
             if share.weight is None:
                 seen[share.side] = clean
                 continue
@@ -153,7 +163,9 @@ def _clipped(prompt: Prompt, height: int, width: int) -> Prompt:
 
 
 def _alike(one: Prompt, other: Prompt) -> bool:
-    """Whether two prompts can run in one batch: the same crop's shape, and contexts that repeat to a common length."""
+    """Whether two prompts can run in one batch: the same control, crop's shape, and contexts of a common length."""
+    if one.control is not other.control:
+        return False
     if _sides_of(one) != _sides_of(other) or one.context.shape[2] != other.context.shape[2]:
         return False
     lengths = one.context.shape[1], other.context.shape[1]

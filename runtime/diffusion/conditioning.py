@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from runtime.diffusion.area import Area
+from runtime.diffusion.control import Control
 from runtime.diffusion.inpaint import inpaint_channels
 from runtime.diffusion.model import DiffusionModel
 
@@ -38,6 +39,9 @@ class Prompt:
     strength: float = 1.0
     start_sigma: float = math.inf
     end_sigma: float = 0.0
+    control: Control | None = None
+    lends_control: bool = False
+    """Whether the other side's prompts that have no control are under this one's too."""
 
     def is_active(self, sigma: float) -> bool:
         """Whether the prompt counts at the noise level `sigma`."""
@@ -88,6 +92,8 @@ def _prompt(
         strength=float(options.get("strength", 1.0)),
         start_sigma=_sigma_at(options, "start_percent", model, math.inf),
         end_sigma=_sigma_at(options, "end_percent", model, 0.0),
+        control=options.get("control"),
+        lends_control=bool(options.get("control_apply_to_uncond", False)),
     )
 
 
@@ -147,6 +153,26 @@ def with_counterparts(prompts: Sequence[Prompt], others: Sequence[Prompt]) -> li
         if source is not None and source.area != other.area:
             grown.append(replace(other, context=source.context, y=source.y, concat=source.concat))
     return grown
+
+
+def with_lent_controls(prompts: Sequence[Prompt], lenders: Sequence[Prompt]) -> list[Prompt]:
+    """`prompts`, those without an area in turn under the controls of the `lenders` that lend theirs.
+
+    Prompts of which one has a control of its own stay as they are.
+    """
+    controls = [
+        lender.control
+        for lender in lenders
+        if lender.lends_control and lender.area is None and lender.control is not None
+    ]
+    borrowers = [index for index, prompt in enumerate(prompts) if prompt.area is None]
+    if not borrowers or any(prompts[index].control is not None for index in borrowers):
+        return list(prompts)
+    lent = list(prompts)
+    for number, control in enumerate(controls):  # of several for one prompt the last counts
+        index = borrowers[number % len(borrowers)]
+        lent[index] = replace(lent[index], control=control)
+    return lent
 
 
 def _smallest_around(area: Area, prompts: Sequence[Prompt]) -> Prompt | None:

@@ -63,8 +63,14 @@ def detect(shapes: Shapes) -> CheckpointLayout:
 
 
 def _family(tree: ShapeTree) -> Family:
-    """The family that this topology belongs to, whatever its widths."""
-    is_inpaint = _reads_mask(tree)
+    return family_of(tree, is_inpaint=_reads_mask(tree))
+
+
+def family_of(tree: ShapeTree, *, is_inpaint: bool) -> Family:
+    """The family that this topology belongs to, whatever its widths; of a UNet or of the half that reads.
+
+    Raises ModelCorrupt for one that reads a vector beside the text and is of none.
+    """
     deepest = tree.count("input_blocks") - 1
     if ADM not in tree:
         if _has_linear_projections(tree):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from runtime.diffusion.batching import PromptBatches
-from runtime.diffusion.conditioning import Canvas, Conditioning, prepared, with_counterparts
+from runtime.diffusion.conditioning import Canvas, Conditioning, prepared, with_counterparts, with_lent_controls
 from runtime.diffusion.model import DiffusionModel
 
 _POSITIVE, _NEGATIVE = 0, 1
@@ -45,6 +45,7 @@ class CFGGuider:
         negative = prepared(self.negative, model=self.model, canvas=canvas, negative=True)
         negative = with_counterparts(negative, positive)
         positive = with_counterparts(positive, negative)
+        negative = with_lent_controls(negative, positive)
         batches = PromptBatches(self.model, [positive, negative], canvas.noise)
         return GuidedDenoiser(batches, cfg=self.cfg, rescale=self.model.cfg_rescale)
 

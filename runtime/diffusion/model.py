@@ -15,7 +15,7 @@ from runtime.diffusion.lora_names import unet_layers
 from runtime.diffusion.lora_stack import LoraStack
 from runtime.diffusion.moving import moved
 from runtime.diffusion.prediction import Prediction
-from runtime.diffusion.unet import UNet
+from runtime.diffusion.unet import Residuals, UNet
 
 _SIZE_CHANNELS = 256  # the sinusoids of one number in the vector `y`
 
@@ -75,12 +75,20 @@ class DiffusionModel:
         return unet_layers(self.unet)
 
     def denoise(
-        self, x: Tensor, sigma: Tensor, context: Tensor, *, y: Tensor | None = None, concat: Tensor | None = None
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        context: Tensor,
+        *,
+        y: Tensor | None = None,
+        concat: Tensor | None = None,
+        control: Residuals | None = None,
     ) -> Tensor:
         """The clean latent (B, C, h, w) that is seen in the noisy `x` (B, C, h, w) at the noise levels `sigma` (B,).
 
         `context` (B, T, D) is the prompt; `y` (B, adm channels) is what `adm` gave, for a family that reads it;
-        `concat` (B, 5, h, w) the mask and the masked latent, for an inpainting model.
+        `concat` (B, 5, h, w) the mask and the masked latent, for an inpainting model;
+        `control` is what is added to what the UNet sees.
         """
         scaled = self.prediction.scale_input(x, sigma)
         if concat is not None:
@@ -91,6 +99,7 @@ class DiffusionModel:
             self.prediction.timestep(sigma).to(self.device),
             context.to(self.device, self.dtype),
             None if y is None else y.to(self.device, self.dtype),
+            control,
         )
         return self.prediction.denoised(output.to(x), sigma, x)
 

@@ -6,7 +6,8 @@ Denoising diffusion probabilistic models (Ho et al. 2020, arXiv:2006.11239), wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -103,8 +104,17 @@ class Up(nn.Module):
         return self.conv(F.interpolate(x, size=given.size, mode="nearest"))
 
 
-class UNet(nn.Module):
-    """A UNet of the sizes in `spec`; built without weights, filled by `assign`."""
+@dataclass(frozen=True, kw_only=True)
+class Residuals:
+    """What a control adds to a UNet by input block, behind it and where an output block reads it; None for nothing."""
+
+    behind: Sequence[Tensor | None] = ()
+    skips: Sequence[Tensor | None] = ()
+    middle: Tensor | None = None
+
+
+class Encoder(nn.Module):
+    """The half of a UNet that reads: the timestep, the input blocks and the middle block of `spec`."""
 
     def __init__(self, spec: UNetSpec) -> None:
         super().__init__()
@@ -116,9 +126,26 @@ class UNet(nn.Module):
         self.adm_out = None if spec.adm_channels is None else Linear(time_channels, time_channels)
         self.input_blocks = nn.ModuleList(_layers(block, spec) for block in spec.input_blocks)
         self.middle_block = _layers(spec.middle_block, spec)
+
+    def time(self, timestep: Tensor, y: Tensor | None, dtype: torch.dtype, *, more: Tensor | None = None) -> Tensor:
+        """(B, E): the timestep, `more` and the vector `y` where there is one, behind every block's activation."""
+        time = sinusoids(timestep, self.spec.model_channels).to(dtype)
+        time = self.time_out(F.silu(self.time_in(time)))
+        if more is not None:
+            time = time + more
+        if self.adm_in is not None and self.adm_out is not None:
+            time = time + self.adm_out(F.silu(self.adm_in(y)))
+        return F.silu(time)
+
+
+class UNet(Encoder):
+    """A UNet of the sizes in `spec`; built without weights, filled by `assign`."""
+
+    def __init__(self, spec: UNetSpec) -> None:
+        super().__init__(spec)
         self.output_blocks = nn.ModuleList(_layers(block, spec) for block in spec.output_blocks)
-        self.out_norm = GroupNorm(channels, eps=1e-5)
-        self.out_conv = Conv2d(channels, spec.out_channels, 3, padding=1)
+        self.out_norm = GroupNorm(spec.model_channels, eps=1e-5)
+        self.out_conv = Conv2d(spec.model_channels, spec.out_channels, 3, padding=1)
 
     @classmethod
     def from_tensors(cls, spec: UNetSpec, tensors: Mapping[str, Tensor], *, prefix: str) -> UNet:
@@ -127,29 +154,39 @@ class UNet(nn.Module):
         assign_weights(unet, tensors, file_name=lambda parameter: prefix + file_name(parameter))
         return unet.eval()
 
-    def forward(self, x: Tensor, timestep: Tensor, context: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        control: Residuals | None = None,
+    ) -> Tensor:
         """The output (B, out_channels, h, w) at `x` (B, in_channels, h, w).
 
         `timestep` is (B,), `context` (B, T, D), `y` (B, adm_channels) where the UNet reads one.
         """
-        given = Given(time=self._time(timestep, y, x.dtype), context=context, size=_size(x))
+        control = control or _UNCONTROLLED
+        given = Given(time=self.time(timestep, y, x.dtype), context=context, size=size_of(x))
         skips = []
-        for block in self.input_blocks:
-            x = _through(block, x, given)
+        for index, block in enumerate(self.input_blocks):
+            x = _controlled(through(block, x, given), control.behind, index)
             skips.append(x)
-        x = _through(self.middle_block, x, given)
+        x = _controlled(through(self.middle_block, x, given), (control.middle,), 0)
         for block in self.output_blocks:
-            x = torch.cat((x, skips.pop()), dim=1)
-            x = _through(block, x, given._replace(size=_size(skips[-1])) if skips else given)
+            skip = skips.pop()
+            x = torch.cat((x, _controlled(skip, control.skips, len(skips))), dim=1)
+            x = through(block, x, given._replace(size=size_of(skips[-1])) if skips else given)
         return self.out_conv(F.silu(self.out_norm(x), inplace=True))
 
-    def _time(self, timestep: Tensor, y: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """The timestep, with the vector `y` where the UNet has one, behind the activation that every block gives it."""
-        time = sinusoids(timestep, self.spec.model_channels).to(dtype)
-        time = self.time_out(F.silu(self.time_in(time)))
-        if self.adm_in is not None and self.adm_out is not None:
-            time = time + self.adm_out(F.silu(self.adm_in(y)))
-        return F.silu(time)
+
+_UNCONTROLLED = Residuals()
+
+
+def _controlled(x: Tensor, residuals: Sequence[Tensor | None], index: int) -> Tensor:
+    """`x` with what a control adds at `index`."""
+    residual = residuals[index] if index < len(residuals) else None
+    return x if residual is None else x + residual.to(x)
 
 
 def _layers(block: Iterable[LayerSpec], spec: UNetSpec) -> nn.ModuleList:
@@ -175,11 +212,13 @@ def _layer(layer: LayerSpec, spec: UNetSpec) -> nn.Module:
             return Up(layer)
 
 
-def _through(layers: nn.Module, x: Tensor, given: Given) -> Tensor:
+def through(layers: nn.Module, x: Tensor, given: Given) -> Tensor:
+    """`x` behind the layers of a block."""
     for layer in cast(Iterable[nn.Module], layers):
         x = layer(x, given)
     return x
 
 
-def _size(x: Tensor) -> tuple[int, int]:
+def size_of(x: Tensor) -> tuple[int, int]:
+    """(height, width)."""
     return x.shape[-2], x.shape[-1]

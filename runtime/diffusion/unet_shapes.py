@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runtime.diffusion.family import FamilyFacts
 from runtime.diffusion.layers import GROUPS
 from runtime.diffusion.shape_tree import ShapeTree
@@ -23,19 +25,28 @@ ADM = "label_emb.0.0.weight"
 
 def unet_spec(tree: ShapeTree, facts: FamilyFacts) -> UNetSpec:
     """The sizes of the UNet in `tree`. Raises ModelCorrupt where a layer is missing or they do not fit together."""
+    encoder = encoder_spec(tree, facts)
+    spec = replace(encoder, out_channels=tree.weight("out.2.weight")[1], output_blocks=_blocks(tree, "output_blocks"))
+    _check_outputs(spec)
+    return spec
+
+
+def encoder_spec(tree: ShapeTree, facts: FamilyFacts) -> UNetSpec:
+    """The same of the half that reads: without output blocks, and of no output channels."""
     in_channels, model_channels = tree.weight(FIRST)
     spec = UNetSpec(
         in_channels=in_channels,
-        out_channels=tree.weight("out.2.weight")[1],
+        out_channels=0,
         model_channels=model_channels,
         adm_channels=tree.weight(ADM)[0] if ADM in tree else None,
         heads=facts.heads,
         head_channels=facts.head_channels,
         input_blocks=_blocks(tree, "input_blocks"),
         middle_block=_block(tree, "middle_block"),
-        output_blocks=_blocks(tree, "output_blocks"),
+        output_blocks=(),
     )
-    _check_flow(spec)
+    channels = skip_channels(spec)[-1]
+    _flow(spec, spec.middle_block, channels, "middle_block")
     return spec
 
 
@@ -66,13 +77,19 @@ def _layer(tree: ShapeTree, path: str) -> LayerSpec:
     return ConvInSpec(channels_in=channels_in, channels_out=channels_out)
 
 
-def _check_flow(spec: UNetSpec) -> None:
-    """Every layer must read what stands before it gives, and every output block a skip beside it."""
+def skip_channels(spec: UNetSpec) -> list[int]:
+    """The channels behind each input block. Raises ModelCorrupt where one does not read what stands before it."""
     channels, skips = spec.in_channels, []
     for index, block in enumerate(spec.input_blocks):
         channels = _flow(spec, block, channels, f"input_blocks.{index}")
         skips.append(channels)
-    channels = _flow(spec, spec.middle_block, channels, "middle_block")
+    return skips
+
+
+def _check_outputs(spec: UNetSpec) -> None:
+    """Every output block must read what stands before it gives, and a skip beside it."""
+    skips = skip_channels(spec)
+    channels = _flow(spec, spec.middle_block, skips[-1], "middle_block")
     if len(skips) != len(spec.output_blocks):
         raise ModelCorrupt(f"the UNet has {len(skips)} input blocks, but {len(spec.output_blocks)} output blocks")
     for index, block in enumerate(spec.output_blocks):

@@ -81,5 +81,11 @@ class UNetSpec:
         """What the channels of a transformer are a multiple of."""
         return self.heads or self.head_channels or 1
 
+    @property
+    def context_channels(self) -> int | None:
+        """The width of the context that the transformers read; None where there is none."""
+        layers = [layer for block in (*self.input_blocks, self.middle_block) for layer in block]
+        return next((layer.context_channels for layer in layers if isinstance(layer, TransformerSpec)), None)
+
     def heads_of(self, channels: int) -> int:
         return self.heads or channels // (self.head_channels or channels)

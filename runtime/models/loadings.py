@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from runtime.diffusion.checkpoint import Checkpoint
+    from runtime.diffusion.control import ControlModel
     from runtime.diffusion.vae import Autoencoder
     from runtime.upscaling.upscaler import Upscaler
 
-Movable = TypeVar("Movable", "Checkpoint", "Upscaler")
+Movable = TypeVar("Movable", "Checkpoint", "ControlModel", "Upscaler")
 
 
 class Loadings:
@@ -36,6 +37,7 @@ class Loadings:
         self.for_gpu = for_gpu
         self.checkpoint: Loading[Checkpoint] = Loading(load=self._load_checkpoint, size_of=_size, move=_move)
         self.vae: Loading[Autoencoder] = Loading(load=self._load_vae, size_of=_size, move=self._move_vae)
+        self.control: Loading[ControlModel] = Loading(load=self._load_control, size_of=_size, move=_move)
         self.upscaler: Loading[Upscaler] = Loading(load=self._load_upscaler, size_of=_size, move=_move)
         self.lora: Loading[Mapping[str, Tensor]] = Loading(load=_load_tensors, size_of=_size_of_tensors, move=None)
         self.embedding: Loading[Mapping[str, Any]] = Loading(load=_load_embedding, size_of=_size_of_tensors, move=None)
@@ -46,6 +48,7 @@ class Loadings:
             "checkpoints": self.checkpoint,
             "vae": self.vae,
             "loras": self.lora,
+            "controlnet": self.control,
             "upscale_models": self.upscaler,
             "embeddings": self.embedding,
         }
@@ -70,6 +73,13 @@ class Loadings:
             return vae.on(device)
         return vae.on(device, dtype=vae_dtype(device, self._dtype or default_dtype(device)))
 
+    def _load_control(self, path: Path, device: torch.device) -> ControlModel:
+        from runtime.diffusion.checkpoint import default_dtype
+        from runtime.diffusion.control import load_control
+
+        dtype, may_map = self._wanted(device)
+        return load_control(path, device=device, dtype=dtype or default_dtype(device), may_map=may_map)
+
     def _load_upscaler(self, path: Path, device: torch.device) -> Upscaler:
         from runtime.upscaling.upscaler import load_upscaler
 
@@ -83,7 +93,7 @@ class Loadings:
         return (torch.float16 if waits and self._dtype is None else self._dtype), not waits
 
 
-def _size(model: Checkpoint | Autoencoder | Upscaler) -> int:
+def _size(model: Checkpoint | Autoencoder | ControlModel | Upscaler) -> int:
     return model.size_bytes
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from runtime.diffusion.checkpoint import Checkpoint
+    from runtime.diffusion.control import ControlModel
     from runtime.diffusion.vae import Autoencoder
     from runtime.upscaling.upscaler import Upscaler
 
@@ -69,6 +70,10 @@ class ModelStore:
     def vae(self, name: str) -> Autoencoder:
         """The autoencoder of a file of its own. Errors as of `checkpoint`."""
         return self._for_job("vae", name, self._loadings.vae)
+
+    def control(self, name: str) -> ControlModel:
+        """A ControlNet. Errors as of `checkpoint`."""
+        return self._for_job("controlnet", name, self._loadings.control)
 
     def upscaler(self, name: str) -> Upscaler:
         """An upscale model. Errors as of `checkpoint`."""

@@ -8,6 +8,7 @@ from typing import Any
 _MODULES = (
     "conditioning",
     "conditioning_area",
+    "control",
     "custom_sampling",
     "image",
     "image_files",

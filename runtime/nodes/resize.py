@@ -19,6 +19,8 @@ _PARALLEL = 1e-5  # how near to 1 a cosine counts as the same direction, or to -
 
 def resize(planes: Tensor, width: int, height: int, method: str, crop: str = "disabled") -> Tensor:
     """`planes` (B, C, h, w) as (B, C, height, width); crop "center" first cuts them to the new shape's proportions."""
+    from runtime.diffusion.cropping import cut_to_aspect
+
     source = cut_to_aspect(planes, width, height) if crop == "center" else planes
     if method == "bislerp":
         return _bislerp(source, width, height)
@@ -30,15 +32,6 @@ def resize(planes: Tensor, width: int, height: int, method: str, crop: str = "di
 def resize_image(image: Tensor, width: int, height: int, method: str, crop: str = "disabled") -> Tensor:
     """`image` (B, h, w, C) as (B, height, width, C)."""
     return resize(image.movedim(-1, 1), width, height, method, crop).movedim(1, -1)
-
-
-def cut_to_aspect(planes: Tensor, width: int, height: int) -> Tensor:
-    """The middle of `planes` (B, C, h, w) that has the proportions of `width` by `height`."""
-    old_height, old_width = planes.shape[-2:]
-    old, new = old_width / old_height, width / height
-    left = round((old_width - old_width * (new / old)) / 2) if old > new else 0
-    top = round((old_height - old_height * (old / new)) / 2) if old < new else 0
-    return planes[..., top : old_height - top, left : old_width - left]
 
 
 def _lanczos(planes: Tensor, width: int, height: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from runtime.diffusion.family import Family
 from runtime.diffusion.model import DiffusionModel
 from runtime.diffusion.prediction import Prediction
-from runtime.diffusion.unet import UNet
+from runtime.diffusion.unet import Residuals, UNet
 from runtime.diffusion.unet_spec import UNetSpec
 
 
@@ -25,6 +25,7 @@ class Call:
     context: Tensor
     y: Tensor | None
     concat: Tensor | None
+    control: Residuals | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,16 @@ class EchoModel(DiffusionModel):
     rows_that_fit: int | None = None
 
     def denoise(
-        self, x: Tensor, sigma: Tensor, context: Tensor, *, y: Tensor | None = None, concat: Tensor | None = None
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        context: Tensor,
+        *,
+        y: Tensor | None = None,
+        concat: Tensor | None = None,
+        control: Residuals | None = None,
     ) -> Tensor:
-        self.calls.append(Call(x=x, sigma=sigma, context=context, y=y, concat=concat))
+        self.calls.append(Call(x=x, sigma=sigma, context=context, y=y, concat=concat, control=control))
         if self.rows_that_fit is not None and len(x) > self.rows_that_fit:
             raise torch.OutOfMemoryError(f"{len(x)} rows do not fit")
         return context.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x)

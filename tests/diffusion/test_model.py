@@ -11,7 +11,7 @@ from runtime.diffusion.checkpoint import load_checkpoint
 from runtime.diffusion.family import Family
 from runtime.diffusion.model import DiffusionModel
 from runtime.diffusion.prediction import Parameterization, Prediction
-from runtime.diffusion.unet import UNet
+from runtime.diffusion.unet import Residuals, UNet
 from runtime.diffusion.unet_spec import UNetSpec
 
 CPU = torch.device("cpu")
@@ -35,7 +35,9 @@ class KnowingUNet(UNet):
         super().__init__(SPEC)
         self.noise = noise
 
-    def forward(self, x: Tensor, timestep: Tensor, context: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, timestep: Tensor, context: Tensor, y: Tensor | None = None, control: Residuals | None = None
+    ) -> Tensor:
         self.x, self.timestep, self.context = x, timestep, context
         return self.noise.to(x.dtype)
 

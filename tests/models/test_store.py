@@ -231,7 +231,7 @@ def test_what_is_warmed_goes_to_the_gpu_where_it_has_room(on_gpu: ModelStore) ->
 
 
 def test_a_kind_that_no_native_node_loads_is_not_warmed(store: ModelStore) -> None:
-    assert not store.warm("controlnet", "a.safetensors")
+    assert not store.warm("gligen", "a.safetensors")
 
 
 def test_a_store_for_a_gpu_that_is_not_there_yet_loads_its_dtypes_into_memory_of_its_own(mini_models: Path) -> None:

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from runtime.nodes.resize import LATENT_METHODS, cut_to_aspect, resize
+from runtime.diffusion.cropping import cut_to_aspect
+from runtime.nodes.resize import LATENT_METHODS, resize
 
 
 def _angled(degrees: float, length: float = 1.0) -> list[float]:

@@ -31,7 +31,7 @@ class HalfNoise:
 
     spec = SimpleNamespace(out_channels=4, adm_channels=None)
 
-    def __call__(self, x: Tensor, timestep: Tensor, context: Tensor, y: Tensor | None) -> Tensor:
+    def __call__(self, x: Tensor, timestep: Tensor, context: Tensor, y: Tensor | None, control: Any = None) -> Tensor:
         return x * 0.5
 
 

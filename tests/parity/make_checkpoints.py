@@ -1,9 +1,9 @@
 """Write small model files with the tensor layout of real ones.
 
 Each has the key names and topology of its family (SD 1.x, SD 1.x inpainting, SD 2.x, SDXL base, SDXL refiner, a bare
-VAE, LoRAs, upscale models) at a fraction of the width. Weights are drawn from a generator seeded by the tensor's name,
-so a file is the same on every machine. `shapes.json` maps file -> tensor name -> shape; `VARIANTS` adds the files that
-differ from one of those in a tensor or two.
+VAE, LoRAs, ControlNets, upscale models) at a fraction of the width. Weights are drawn from a generator seeded by the
+tensor's name, so a file is the same on every machine. `shapes.json` maps file -> tensor name -> shape; `VARIANTS` adds
+the files that differ from one of those in a tensor or two.
 
     python make_checkpoints.py OUTPUT_DIRECTORY               the checkpoints, directly in it
     python make_checkpoints.py --tree MODELS_DIRECTORY        every file in the sub-folder of its kind
@@ -30,6 +30,9 @@ FOLDERS = {
     "sd1_lora_mini": "loras",
     "sd1_lora_diffusers_mini": "loras",
     "sdxl_lora_mini": "loras",
+    "control_sd1_mini": "controlnet",
+    "control_sdxl_mini": "controlnet",
+    "control_sd1_mini_shuffle": "controlnet",
     "esrgan_old_mini": "upscale_models",
     "esrgan_plus_1x_mini": "upscale_models",
     "realesrgan_x2_mini": "upscale_models",
@@ -56,6 +59,7 @@ VARIANTS = {
     "sd2_v_mini": Variant(base="sd2_mini", scaled={SD2_SPREAD: 4.0}),
     "sdxl_v_mini": Variant(base="sdxl_mini", shapes={"v_pred": [0]}),
     "sdxl_ztsnr_mini": Variant(base="sdxl_mini", shapes={"v_pred": [0], "ztsnr": [0]}),
+    "control_sd1_mini_shuffle": Variant(base="control_sd1_mini"),
     "sdxl_inpaint_mini": Variant(base="sdxl_mini", shapes={FIRST_CONV: [32, 9, 3, 3]}),
 }
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from runtime.engines.native.registry import NodeRegistry
     from runtime.models.store import ModelStore
 
-_SMALL = frozenset({"upscale_models"})
-"""Kinds whose files are small, most of them pickles, and of many architectures."""
+_OFTEN_PICKLES = frozenset({"controlnet", "upscale_models"})
+"""Kinds most of whose files are pickles and of many architectures: those are looked into too."""
 
 
 class Lacks:
@@ -48,7 +48,7 @@ class Lacks:
             path, identity = self._models.path(folder, name), self._models.identity(folder, name)
         except ServerlessError:
             return None  # a model that is not there is missing on whatever engine
-        if path.suffix.lower() not in SAFETENSORS_SUFFIXES and folder not in _SMALL:
+        if path.suffix.lower() not in SAFETENSORS_SUFFIXES and folder not in _OFTEN_PICKLES:
             return None  # to look into a pickle is to load it
         if identity not in self._known:
             self._known[identity] = _misfit(folder, path)
@@ -58,9 +58,16 @@ class Lacks:
 
 def _misfit(folder: str, path: Path) -> str | None:
     from runtime.diffusion.checkpoint import check_checkpoint, check_vae
+    from runtime.diffusion.control import check_control
     from runtime.upscaling.upscaler import check_upscaler
 
-    check = {"checkpoints": check_checkpoint, "vae": check_vae, "upscale_models": check_upscaler}.get(folder)
+    checks = {
+        "checkpoints": check_checkpoint,
+        "controlnet": check_control,
+        "upscale_models": check_upscaler,
+        "vae": check_vae,
+    }
+    check = checks.get(folder)
     if check is None:
         return None
     try:

@@ -18,12 +18,13 @@ SWIN = {"layers.0.residual_group.blocks.0.norm1.weight": torch.zeros(60)}
 
 @pytest.fixture
 def models(mini_models: Path, tmp_path: Path) -> Path:
-    for kind in ("checkpoints", "vae", "upscale_models"):
+    for kind in ("checkpoints", "controlnet", "vae", "upscale_models"):
         (tmp_path / kind).mkdir()
         for path in (mini_models / kind).iterdir():
             (tmp_path / kind / path.name).symlink_to(path)
     save_file(FLUX, tmp_path / "checkpoints" / "flux.safetensors")
     save_file(VIDEO_VAE, tmp_path / "vae" / "video.safetensors")
+    save_file({"lora_controlnet": torch.zeros(0)}, tmp_path / "controlnet" / "lora.safetensors")
     torch.save({"params_ema": SWIN}, tmp_path / "upscale_models" / "swinir.pth")
     return tmp_path
 
@@ -53,6 +54,12 @@ def test_an_upscale_model_is_looked_into_although_it_is_a_pickle(models: Path) -
     assert lacks(models, "UpscaleModelLoader", model_name="esrgan_old_mini.safetensors") == []
     (line,) = lacks(models, "UpscaleModelLoader", model_name="swinir.pth")
     assert "no upscale model of a known architecture" in line
+
+
+def test_a_control_net_is_looked_into(models: Path) -> None:
+    assert lacks(models, "ControlNetLoader", control_net_name="control_sd1_mini.safetensors") == []
+    (line,) = lacks(models, "ControlNetLoader", control_net_name="lora.safetensors")
+    assert "a Control-LoRA" in line
 
 
 def test_a_model_that_is_not_there_is_no_lack_of_the_engine(models: Path) -> None:
