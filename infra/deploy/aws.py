@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from infra.deploy.adoption import left_behind, only
 from infra.deploy.config import DeployConfig
 from infra.deploy.errors import DeployError
 from infra.deploy.sweeper_code import pack
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 _WAIT_S = 1200
 _FAILED_EVENTS = 5
+_UNMADE = (
+    "REVIEW_IN_PROGRESS", "CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED",
+    "IMPORT_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_FAILED",
+)  # fmt: skip
+"""States of a stack that AWS lets only be deleted, or in which nothing was made."""
 _VARIABLES = {
     "Table": "DYNAMODB_TABLE",
     "Documents": "DYNAMODB_DOCUMENTS_TABLE",
@@ -112,20 +119,59 @@ class AwsStack:
         )
 
     def apply(self, deployed: Deployed | None) -> Deployed:
-        """Make the stack, or change it to what it shall be, and wait until it is. A stack that is so already stays."""
-        if deployed and deployed.status == "ROLLBACK_COMPLETE":  # its first making failed: AWS lets it only be deleted
-            self.take_down()
-            deployed = None
+        """Make the stack, or change it to what it shall be, and wait until it is. A stack that is so already stays.
+
+        What an earlier run began is waited for; what it failed to make is taken down first. Tables and a bucket that
+        an earlier stack left behind are taken in with what they hold.
+        """
         with explained():
+            deployed = self._settled(deployed)
+            first = {name: value for name, value in self.parameters.items() if name != "SweeperKey"}
             if deployed is None:  # without the sweeper first, whose code will lie in the bucket
-                first = {name: value for name, value in self.parameters.items() if name != "SweeperKey"}
-                self._cloudformation.create_stack(**self._call(first))
-                self._until("stack_create_complete")
+                deployed = self._begun(first)
+            if not deployed.outputs and self._update(self._call(first)):  # it holds nothing but what was left behind
+                self._until("stack_update_complete")
                 deployed = self._standing()
             if any(change.action != "keep" for change in self.plan(deployed)):
                 self._upload(deployed)
                 if self._update(self._call(self.parameters)):
                     self._until("stack_update_complete")
+        return self._standing()
+
+    def _settled(self, deployed: Deployed | None) -> Deployed | None:
+        """The stack once nothing goes on in it; None where there is none, or none that can be changed."""
+        deadline = time.monotonic() + _WAIT_S
+        while deployed and deployed.status.endswith("_IN_PROGRESS") and deployed.status != "REVIEW_IN_PROGRESS":
+            if time.monotonic() > deadline:
+                raise DeployError(
+                    f"stack {self.name} is {deployed.status} for too long: look at CloudFormation's console"
+                )
+            time.sleep(self._poll_s)
+            deployed = self.deployed()
+        if deployed and deployed.status in _UNMADE:
+            self._delete()
+            return None
+        if deployed and deployed.status == "UPDATE_ROLLBACK_FAILED":
+            self._cloudformation.continue_update_rollback(StackName=self.name)
+            self._until("stack_rollback_complete")
+            return self._standing()
+        return deployed
+
+    def _begun(self, parameters: Mapping[str, str]) -> Deployed:
+        """A new stack; of what an earlier one left behind alone, where there is any."""
+        call, template = self._call(parameters), parse_template(self.body())
+        if found := left_behind(self._session, template, parameters):
+            call["TemplateBody"] = json.dumps(only(template, found))
+            named = {"StackName": self.name, "ChangeSetName": "adopt"}
+            self._cloudformation.create_change_set(
+                **call, ChangeSetName="adopt", ChangeSetType="IMPORT", ResourcesToImport=found
+            )
+            self._until("change_set_create_complete", **named)
+            self._cloudformation.execute_change_set(**named)
+            self._until("stack_import_complete")
+        else:
+            self._cloudformation.create_stack(**call, RetainExceptOnCreate=True)  # a failure leaves nothing in the way
+            self._until("stack_create_complete")
         return self._standing()
 
     def _standing(self) -> Deployed:
@@ -220,16 +266,22 @@ class AwsStack:
         return True
 
     def take_down(self) -> None:
+        """Delete the stack, once what goes on in it has ended; what it retains stays."""
         with explained():
-            self._cloudformation.delete_stack(StackName=self.name)
-            self._until("stack_delete_complete")
+            if self._settled(self.deployed()) is not None:
+                self._delete()
 
-    def _until(self, state: str) -> None:
+    def _delete(self) -> None:
+        self._cloudformation.delete_stack(StackName=self.name)
+        self._until("stack_delete_complete")
+
+    def _until(self, state: str, **named: str) -> None:
         from botocore.exceptions import WaiterError
 
         try:
             self._cloudformation.get_waiter(state).wait(
-                StackName=self.name, WaiterConfig={"Delay": self._poll_s, "MaxAttempts": _WAIT_S // self._poll_s}
+                **{"StackName": self.name, **named},
+                WaiterConfig={"Delay": self._poll_s, "MaxAttempts": _WAIT_S // self._poll_s},
             )
         except WaiterError as exc:
             raise DeployError(f"stack {self.name} did not come to {state}: {self._what_failed()}") from exc

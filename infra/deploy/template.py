@@ -102,7 +102,7 @@ def _filled(value: Any, values: Mapping[str, str], held: Mapping[str, Any]) -> A
         if name.removeprefix("Fn::") in _CONDITIONS:
             return _decided(name.removeprefix("Fn::"), argument, values, held)
         if name == "Fn::Sub" and isinstance(argument, str):
-            return {name: _substituted(argument, values)}
+            return {name: substituted(argument, values)}
     return {key: _filled(item, values, held) for key, item in value.items()}
 
 
@@ -118,7 +118,8 @@ def _decided(name: str, argument: Any, values: Mapping[str, str], held: Mapping[
     return all(parts) if name == "And" else any(parts)
 
 
-def _substituted(text: str, values: Mapping[str, str]) -> str:
+def substituted(text: str, values: Mapping[str, str]) -> str:
+    """The text of a `!Sub` with the values put in that are known."""
     for name, value in values.items():
         text = text.replace(f"${{{name}}}", value)
     return text

@@ -35,6 +35,7 @@ def main(words: Sequence[str]) -> int:
         ("models", partial(machine.models, settings)),
         ("dns", partial(services.names, settings)),
         ("jobs", partial(services.jobs, settings, clock)),
+        ("queues", partial(services.queues, settings)),
         ("files", partial(services.files, settings, clock)),
     ]
     return _show(run(checks), as_json=arguments.json)

@@ -69,7 +69,9 @@ def volume(settings: Settings) -> Iterator[Finding]:
     """The models folder, its room, and how fast its largest file is read, past the page cache where that can be."""
     folder = settings.models_path
     if not folder.is_dir():
-        yield Finding(name="volume", state="wrong", said=f"{folder} is no folder: mount the volume, or set MODELS_PATH")
+        yield Finding(
+            name="volume", state="wrong", said=f"{folder} is no folder: mount the volume, or set COMFYUI_MODELS_PATH"
+        )
         return
     free = shutil.disk_usage(folder).free
     files = [path for path in folder.rglob("*") if path.is_file()]

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from runtime.build import build_artifacts, build_jobs
+from runtime.build import build_artifacts, build_jobs, build_queues
 from runtime.clock import Clock
 from runtime.doctor.finding import Finding
 from runtime.errors import ServerlessError
 from runtime.settings import Settings
 
 _NOBODY = "doctor"
+_NOT_REACHED = ("EndpointConnectionError", "ConnectTimeout", "ReadTimeout", "ConnectionClosed")
 _SKEW_S = 5.0
 _LATE_S = 240.0
 """AWS refuses a signature that is five minutes off."""
@@ -30,10 +31,31 @@ def jobs(settings: Settings, clock: Clock) -> Iterator[Finding]:
         store.get(_NOBODY, _NOBODY)
         yield Finding(name="jobs", state="ok", said=where)
     except ServerlessError as exc:
-        said = f"{where}: {exc.message}. Check DYNAMODB_TABLE, AWS_REGION, the keys and their policy (docs/aws.md)"
+        said = f"{where}: {exc.message}. {_mend(exc, 'DYNAMODB_TABLE', 'DYNAMODB_ENDPOINT_URL')}"
         yield Finding(name="jobs", state="wrong", said=said)
     finally:
         store.close()
+
+
+def queues(settings: Settings) -> Iterator[Finding]:
+    """How many jobs wait in each queue of SQS, where there are any: another call that changes nothing."""
+    if settings.sqs_queue_url is None:
+        return
+    try:
+        waiting = build_queues(settings).waiting()
+    except ServerlessError as exc:
+        said = f"{exc.message}. {_mend(exc, 'SQS_QUEUE_URL', 'SQS_ENDPOINT_URL')}"
+        yield Finding(name="queues", state="wrong", said=said)
+    else:
+        said = ", ".join(f"{count} wait in {name}" for name, count in waiting.items())
+        yield Finding(name="queues", state="ok", said=said)
+
+
+def _mend(error: ServerlessError, name: str, endpoint: str) -> str:
+    """What to look at, by what failed: the way to a service, or what it was asked by."""
+    if any(word in error.message for word in _NOT_REACHED):
+        return f"Check the network to it, AWS_REGION and {endpoint}"
+    return f"Check {name}, AWS_REGION, the keys and their policy (docs/aws.md)"
 
 
 def files(settings: Settings, clock: Clock) -> Iterator[Finding]:
@@ -49,7 +71,7 @@ def files(settings: Settings, clock: Clock) -> Iterator[Finding]:
         finally:
             store.delete(key)
     except ServerlessError as exc:
-        said = f"{where}: {exc.message}. Check S3_BUCKET, AWS_REGION, the keys and their policy (docs/aws.md)"
+        said = f"{where}: {exc.message}. {_mend(exc, 'S3_BUCKET', 'S3_ENDPOINT_URL')}"
         yield Finding(name="files", state="wrong", said=said)
     finally:
         store.close()
@@ -65,7 +87,8 @@ def _fetched(url: str, sent: bytes, clock: Clock, *, is_folder: bool) -> Iterato
         yield Finding(name="link", state="warning" if is_folder else "wrong", said=said)
         return
     if reply.status_code != 200 or reply.content != sent:
-        said = f"{host} answered {reply.status_code}, not the file: check the clock, S3_PUBLIC_ENDPOINT_URL, PUBLIC_URL"
+        mend = "another server is there: set PUBLIC_URL" if is_folder else "check the clock and S3_PUBLIC_ENDPOINT_URL"
+        said = f"{host} answered {reply.status_code}, not the file: {mend}"
         yield Finding(name="link", state="wrong", said=said)
     else:
         yield Finding(name="link", state="ok", said=f"a presigned link was fetched back from {host}")
@@ -85,8 +108,9 @@ def skew(reply: httpx.Response, clock: Clock) -> Iterator[Finding]:
 
 
 def names(settings: Settings) -> Iterator[Finding]:
-    """Whether the hosts that jobs need have addresses."""
-    urls = [settings.hf_endpoint, settings.s3_endpoint_url, settings.dynamodb_endpoint_url]
+    """Whether the hosts that jobs need have addresses; the one that models come from is needed to bring some alone."""
+    models_from = urlsplit(settings.hf_endpoint).hostname
+    urls = [settings.hf_endpoint, settings.s3_endpoint_url, settings.dynamodb_endpoint_url, settings.sqs_queue_url]
     hosts = [urlsplit(url).hostname for url in urls if url]
     if settings.aws_region and settings.bucket and not settings.s3_endpoint_url:
         hosts.append(f"s3.{settings.aws_region}.amazonaws.com")
@@ -95,7 +119,8 @@ def names(settings: Settings) -> Iterator[Finding]:
             socket.getaddrinfo(host, 443)
         except OSError as exc:
             said = f"{host} has no address ({exc}): check the resolver (/etc/resolv.conf) and the way out"
-            yield Finding(name="dns", state="wrong", said=said)
+            said += "; only models that are not here yet come from it" if host == models_from else ""
+            yield Finding(name="dns", state="warning" if host == models_from else "wrong", said=said)
         else:
             yield Finding(name="dns", state="ok", said=host)
 

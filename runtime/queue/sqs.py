@@ -107,6 +107,17 @@ class SqsQueues:
             self._send(self._dead_letter_url, message.body, {**attributes, **tenant})
         self.delete(message)
 
+    def waiting(self) -> dict[str, int]:
+        """About how many messages wait in each queue, by its name."""
+        found = {}
+        for url in dict.fromkeys(self._urls.values()):
+            with self._translated("GetQueueAttributes", url):
+                asked = self._client().get_queue_attributes(
+                    QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+                )
+            found[url.rpartition("/")[2]] = int(asked["Attributes"]["ApproximateNumberOfMessages"])
+        return found
+
     def _send(self, url: str, body: str, attributes: Mapping[str, str]) -> str:
         with self._translated("SendMessage", url):
             answer = self._client().send_message(

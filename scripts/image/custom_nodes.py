@@ -10,9 +10,10 @@ both sides and the build fails. The licences that were found are listed, since t
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -72,7 +73,23 @@ def install(folders: Sequence[Path]) -> None:
     )
     if done.returncode != 0:
         names = ", ".join(path.parent.name for path in required)
-        raise NodesFailed(f"the requirements of {names} do not go together:\n{done.stderr.strip()}")
+        sides = "; ".join(_sides(required, done.stderr)) or "pip says which"
+        raise NodesFailed(f"the requirements of {names} do not go together: {sides}\n{done.stderr.strip()}")
+
+
+def _sides(files: Sequence[Path], said: str) -> Iterator[str]:
+    """Which package asks for what, of the distributions that pip cannot install together."""
+    refused = re.search(r"Cannot install (.*) because", said)
+    named = {_canonical(word) for word in re.findall(r"[A-Za-z][\w.-]*", refused.group(1))} if refused else set[str]()
+    for file in files:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            asked = re.match(r"\s*([A-Za-z][\w.-]*)", line)
+            if asked and _canonical(asked.group(1)) in named:
+                yield f"{file.parent.name} asks for {line.strip()}"
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def licence(folder: Path) -> str:

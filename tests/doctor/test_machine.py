@@ -34,7 +34,7 @@ def test_the_volume_is_read_and_its_speed_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "state", "mend"), [("nowhere", "wrong", "set MODELS_PATH"), (".", "warning", "models sync")]
+    ("folder", "state", "mend"), [("nowhere", "wrong", "set COMFYUI_MODELS_PATH"), (".", "warning", "models sync")]
 )
 def test_a_volume_that_is_not_there_or_empty_says_what_to_do(
     tmp_path: Path, folder: str, state: str, mend: str

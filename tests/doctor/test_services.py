@@ -81,10 +81,40 @@ def test_a_table_and_a_bucket_that_are_not_there_are_named(monkeypatch: pytest.M
 
 
 def test_a_name_without_an_address_is_wrong() -> None:
-    settings = Settings(hf_endpoint="https://nowhere.invalid", s3_endpoint_url="http://127.0.0.1:9000/b")
+    settings = Settings(hf_endpoint="http://127.0.0.1:9", s3_endpoint_url="http://nowhere.invalid:9000/b")
     found = list(services.names(settings))
-    assert [finding.state for finding in found] == ["wrong", "ok"]
-    assert "nowhere.invalid has no address" in found[0].said
+    assert [finding.state for finding in found] == ["ok", "wrong"]
+    assert "nowhere.invalid has no address" in found[1].said
+
+
+def test_the_host_that_models_come_from_is_needed_to_bring_some_alone() -> None:
+    (found,) = services.names(Settings(hf_endpoint="https://nowhere.invalid"))
+    assert found.state == "warning"
+    assert found.said.endswith("only models that are not here yet come from it")
+
+
+def test_queues_tell_how_many_wait_or_what_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+    with mock_aws():
+        sqs = boto3.client("sqs", region_name=REGION)
+        url = sqs.create_queue(QueueName="normal")["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="{}")
+        (there,) = services.queues(Settings(sqs_queue_url=url, aws_region=REGION))
+        (absent,) = services.queues(Settings(sqs_queue_url=f"{url}-not", aws_region=REGION))
+    assert (there.state, there.said) == ("ok", "1 wait in normal")
+    assert absent.state == "wrong"
+    assert "Check SQS_QUEUE_URL" in absent.said
+    assert not list(services.queues(Settings()))
+
+
+def test_a_store_that_is_not_reached_is_no_matter_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+    monkeypatch.setattr("runtime.aws.ATTEMPTS", 1)
+    settings = Settings(dynamodb_table="t", dynamodb_endpoint_url="http://127.0.0.1:1", aws_region=REGION)
+    (found,) = services.jobs(settings, CLOCK)
+    assert found.said.endswith("Check the network to it, AWS_REGION and DYNAMODB_ENDPOINT_URL")
 
 
 def test_a_running_api_is_told_by_its_parts(api: Callable[[int, Any, str], str]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -51,15 +52,27 @@ def test_two_packages_of_one_name_cannot_stand_together(repository: tuple[str, s
         clone(*repository, tmp_path)
 
 
+def wheel(folder: Path, name: str, version: str) -> None:
+    about = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        file.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        file.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{about}/RECORD", "")
+
+
 def test_requirements_that_do_not_go_together_fail_with_both_sides_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     folders = [tmp_path / "a", tmp_path / "b"]
-    for folder, wanted in zip(folders, ("packaging==1.0", "packaging==2.0"), strict=True):
+    for folder, version in zip(folders, ("1.0", "2.0"), strict=True):
+        wheel(tmp_path, "nobodys_wheel", version)
         folder.mkdir()
-        (folder / "requirements.txt").write_text(f"{wanted}\n")
-    with pytest.raises(NodesFailed, match=r"requirements of a, b do not go together"):
+        (folder / "requirements.txt").write_text(f"nobodys-wheel=={version}\n")
+    with pytest.raises(NodesFailed, match=r"a asks for nobodys-wheel==1\.0; b asks for nobodys-wheel==2\.0"):
         install(folders)
 
 

@@ -101,6 +101,65 @@ def test_data_is_deleted_by_its_own_flag(session: Session) -> None:
     assert session.client("dynamodb").list_tables()["TableNames"] == []
 
 
+def in_state(session: Session, *states: str) -> list[str]:
+    """Let the stack be told of in these states, one a call, before its own; more may be added."""
+    left = list(states)
+
+    def told(parsed: dict[str, Any], **_: Any) -> None:
+        if left and parsed.get("Stacks"):
+            parsed["Stacks"][0]["StackStatus"] = left.pop(0)
+
+    session.events.register("after-call.cloudformation.DescribeStacks", told)
+    return left
+
+
+def importing(session: Session) -> list[list[dict[str, Any]]]:
+    """Let moto, which imports nothing, make what shall be imported, once what is there is gone; answers what was."""
+    asked: list[list[dict[str, Any]]] = []
+    states = in_state(session)
+
+    def imported(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params.pop("ResourcesToImport"))
+        params["ChangeSetType"] = "CREATE"
+        for policy in session.client("iam").list_policies(Scope="Local")["Policies"]:  # which go with a stack on AWS
+            session.client("iam").delete_policy(PolicyArn=policy["Arn"])
+        for one in asked[-1]:
+            if one["ResourceType"] == "AWS::S3::Bucket":
+                bucket = session.resource("s3").Bucket(one["ResourceIdentifier"]["BucketName"])
+                bucket.objects.delete()
+                bucket.delete()
+            else:
+                session.client("dynamodb").delete_table(**one["ResourceIdentifier"])
+
+    session.events.register("provide-client-params.cloudformation.CreateChangeSet", imported)
+    session.events.register("after-call.cloudformation.ExecuteChangeSet", lambda **_: states.append("IMPORT_COMPLETE"))
+    return asked
+
+
+def test_what_an_earlier_stack_left_behind_is_taken_into_the_next(session: Session) -> None:
+    first, asked = made(session), importing(session)
+    stack(session).destroy(first, delete_data=False)
+    again = stack(session).apply(stack(session).deployed())
+    assert {one["LogicalResourceId"] for one in asked[0]} == {"Table", "Documents", "Bucket"}
+    assert {name: again.outputs[name] for name in ("Table", "Documents", "Bucket")} == {
+        name: first.outputs[name] for name in ("Table", "Documents", "Bucket")
+    }
+    assert {change.action for change in stack(session).plan(again)} == {"keep"}
+
+
+def test_what_an_earlier_run_began_is_waited_for(session: Session) -> None:
+    made(session, output_days=7)
+    in_state(session, "CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS")
+    assert stack(session).apply(stack(session).deployed()).parameters["OutputDays"] == "30"
+
+
+@pytest.mark.parametrize("state", ["ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"])
+def test_what_an_earlier_run_failed_to_make_is_made_anew(session: Session, state: str) -> None:
+    first, _ = made(session), importing(session)
+    in_state(session, state)
+    assert stack(session).apply(stack(session).deployed()).outputs == first.outputs
+
+
 def test_alarms_are_shown_by_their_state(session: Session) -> None:
     alarm = {"AlarmName": "comfyui-production-dead-letters", "EvaluationPeriods": 1, "Threshold": 0.0}
     more = {"MetricName": "m", "Namespace": "n", "Period": 60, "Statistic": "Maximum"}

@@ -26,6 +26,7 @@ def test_every_price_is_of_a_gpu_that_its_platform_has_and_says_whence_and_when(
     for platform, entry in read_prices().items():
         assert entry["source"].startswith("https://")
         assert isinstance(entry["date"], datetime.date)
+        assert entry["seen"]
         assert all(getattr(GPUS[gpu], platform) is not None for gpu in entry["gpus"])
         assert all(0 < price < 0.01 for price in entry["gpus"].values())
 
