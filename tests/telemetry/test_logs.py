@@ -49,6 +49,24 @@ def test_an_exception_is_told_with_its_place_and_without_its_secrets() -> None:
     assert "ValueError: https://s3.example/a.png?[hidden] is gone" in line["exception"]
 
 
+def test_what_a_client_names_begins_no_line() -> None:
+    forged = "Fail (node 3\n2026-01-01 ERROR runtime: all is lost\x1b[2K\u2028)"
+    line = PlainFormatter().format(record("%s failed", forged))
+    assert len(line.splitlines()) == 1
+    assert "node 3\\n2026" in line
+
+
+@pytest.mark.parametrize("part", ["http://", "eyJaaaaaaaa-", "csk_-", "https://a@"])
+def test_a_text_that_is_made_to_be_slow_to_look_through_is_cut(part: str) -> None:
+    assert len(without_secrets(part * 10**6)) < 20_000
+
+
+def test_the_rest_of_a_secret_is_not_shown_where_a_text_is_cut() -> None:
+    link = f"https://b.example/k?X-Amz-Signature={'ab' * 20_000}"
+    assert "abab" not in without_secrets(f"GET {link} failed")
+    assert without_secrets(f"GET {link} failed").endswith("failed")
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
