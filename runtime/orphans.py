@@ -19,16 +19,18 @@ FILES_A_SWEEP = 2000
 STATE = "sweeps/orphans.json"
 """Where the round is: which file each prefix was looked through to, and when the next round begins."""
 
-_PREFIXES = ("outputs/", "requests/", "details/")
+_PREVIEWS = "previews/"
+_PREFIXES = ("outputs/", "requests/", "details/", _PREVIEWS)
 
 
 class Orphans:
     """Looks through the jobs' files, some at a time, and once an hour from the beginning.
 
     Removed are, once they are SAFE_AGE_S old: outputs of a job that has ended which its record does not name, details
-    of such a job that are not its last claim's, and requests and details of a job that is no more. Outputs of a job
-    that is no more stay: they may be what it completed with, and how long those are kept is the bucket's own rule. So
-    do requests that clients have put there (`requests/TENANT/NAME.json`): they may wait in a queue for their jobs.
+    of such a job that are not its last claim's, previews of a job that has ended or is no more, and requests and details
+    of a job that is no more. Outputs of a job that is no more stay: they may be what it completed with, and how long
+    those are kept is the bucket's own rule. So do requests that clients have put there (`requests/TENANT/NAME.json`):
+    they may wait in a queue for their jobs.
     Two at once do no harm. The jobs of one artifact store must be in the one job store that is asked for them.
     """
 
@@ -74,10 +76,12 @@ class Orphans:
 
 
 def _job_of(file: Artifact) -> JobKey | None:
-    """The job of `outputs/TENANT/JOB/...`, `details/TENANT/JOB/...` and `requests/TENANT/JOB/...`."""
+    """The job of `outputs|details|requests/TENANT/JOB/...`, or of `previews/TENANT/JOB.jpg`."""
     _, _, rest = file.key.partition("/")
     tenant, _, rest = rest.partition("/")
     job_id, slash, _ = rest.partition("/")
+    if file.key.startswith(_PREVIEWS):
+        job_id, slash = job_id.removesuffix(".jpg"), "/"
     return JobKey(tenant, job_id) if tenant and job_id and slash else None
 
 
@@ -88,4 +92,6 @@ def _is_orphan(prefix: str, key: str, record: JobRecord | None) -> bool:
         return False
     if prefix == "outputs/":
         return all(output.key != key for output in record.outputs)
+    if prefix == _PREVIEWS:
+        return True
     return prefix == "details/" and not key.endswith(f"/{record.fencing_token}.json")

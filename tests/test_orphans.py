@@ -133,6 +133,16 @@ def test_another_s_files_are_not_looked_at(
     assert len(left(artifacts)) == 3
 
 
+def test_a_preview_outlives_no_job(
+    jobs: SqliteJobStore, artifacts: FolderArtifactStore, clock: ManualClock, orphans: Orphans
+) -> None:
+    claimed(jobs)
+    jobs.finish(claimed(jobs, replace(FACTS, job_id="job-2")), FAILED)
+    put(artifacts, clock, *(f"previews/acme/{job_id}.jpg" for job_id in ("job-1", "job-2", "gone")))
+    assert orphans.remove_some() == 2
+    assert left(artifacts) == ["previews/acme/job-1.jpg"]
+
+
 def test_a_request_that_a_client_has_put_there_waits_for_its_job(
     artifacts: FolderArtifactStore, clock: ManualClock, orphans: Orphans
 ) -> None:
