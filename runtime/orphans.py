@@ -27,10 +27,10 @@ class Orphans:
     """Looks through the jobs' files, some at a time, and once an hour from the beginning.
 
     Removed are, once they are SAFE_AGE_S old: outputs of a job that has ended which its record does not name, details
-    of such a job that are not its last claim's, previews of a job that has ended or is no more, and requests and details
-    of a job that is no more. Outputs of a job that is no more stay: they may be what it completed with, and how long
-    those are kept is the bucket's own rule. So do requests that clients have put there (`requests/TENANT/NAME.json`):
-    they may wait in a queue for their jobs.
+    of such a job that are not its last claim's, the preview of a job that has ended or is no more, and requests and
+    details of a job that is no more. Outputs of a job that is no more stay: they may be what it completed with, and how
+    long those are kept is the bucket's own rule. So do requests that clients have put there
+    (`requests/TENANT/NAME.json`): they may wait in a queue for their jobs.
     Two at once do no harm. The jobs of one artifact store must be in the one job store that is asked for them.
     """
 
