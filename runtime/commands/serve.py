@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE_S = 65  # longer than a load balancer's minute, so that it is the one who hangs up
 _GRACE_S = 10
+_MOST_FILES = 65_536
+_FILES_OF_JOBS = 512  # stores, models, pictures on their way
 _LONGEST_MESSAGE = 1 << 20  # of what a websocket's client says; it is told whatever there is
 
 
@@ -92,9 +95,22 @@ def _server(settings: Settings, host: str, comfyui_ports: Sequence[int]) -> Serv
         access_log=False,  # a request's line may hold a link
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
+        limit_concurrency=most_connections(),
         server_header=False,
     )
     return uvicorn.Server(config)
+
+
+def most_connections() -> int:
+    """How many connections may be open at a time, further ones being answered 503: files are left for the jobs here.
+
+    The process may open as many files as the system lets it, from here on.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(wanted - _FILES_OF_JOBS, wanted // 2)
 
 
 def _require_token(settings: Settings, host: str) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -31,9 +32,9 @@ def port() -> int:
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def serve(port: int, words: tuple[str, ...] = (), **env: str) -> subprocess.Popen[str]:
+    def serve(port: int, words: tuple[str, ...] = (), *, code: str = _CODE, **env: str) -> subprocess.Popen[str]:
         env = {**os.environ, "STORAGE_BASE_PATH": str(tmp_path), "PUBLIC_URL": f"http://127.0.0.1:{port}", **env}
-        command = [sys.executable, "-c", _CODE, "serve", "--port", str(port), *words]
+        command = [sys.executable, "-c", code, "serve", "--port", str(port), *words]
         started.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
@@ -74,6 +75,23 @@ def test_it_says_where_links_lead_when_that_is_elsewhere(start: Start, port: int
     process = start(port, PUBLIC_URL="https://pictures.example.com")
     assert "on http://127.0.0.1" in said(process)
     assert "https://pictures.example.com (PUBLIC_URL)" in said(process)
+
+
+def test_connections_leave_files_for_the_jobs(start: Start, port: int) -> None:
+    """Of 100 files that may be open, 50 are connections': who holds them all keeps no job from its own."""
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)); {_CODE}"
+    process = start(port, code=code)
+    assert "serving" in said(process)
+    with ExitStack() as held:
+        while (status := _status(port)) == 200:
+            held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+        assert status == 503  # told so, and at once: it is not that no file was left to open
+    while _status(port) != 200:
+        assert process.poll() is None
+
+
+def _status(port: int) -> int:
+    return httpx.get(f"http://127.0.0.1:{port}/health/liveness", timeout=30).status_code
 
 
 def test_a_port_that_is_taken_is_named(start: Start) -> None:
