@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gc
 import io
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -96,7 +97,10 @@ def held() -> dict[str, int]:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not tell a process's open files")
 @pytest.mark.parametrize("count", [30, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
-def test_jobs_leave_no_file_thread_or_folder_behind(worker: Worker, tmp_path: Path, count: int) -> None:
+def test_jobs_leave_no_file_thread_or_folder_behind(
+    worker: Worker, tmp_path: Path, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    caplog.set_level(logging.CRITICAL + 1)  # pytest keeps every line of the log, with its traceback
     run(worker, range(100_000, 100_030))
     before, objects = held(), len(gc.get_objects())
     run(worker, range(count))
