@@ -10,14 +10,14 @@ from typing import Any
 
 Outputs = list[list[Any]]
 
-_MODEL_TYPES = frozenset({"MODEL", "CLIP", "VAE", "GUIDER"})
+_MODEL_TYPES = frozenset({"MODEL", "CLIP", "VAE", "GUIDER", "CONTROL_NET", "UPSCALE_MODEL"})
 
 
 class NodeCache:
     """Least recently used results by key, at most `limit_bytes` of tensors, bytes and text.
 
     A model among the results is held weakly: the model store owns it, and a result whose model has left the store is
-    gone. Used from the GPU thread alone.
+    gone. A conditioning under a control holds one too, and is made anew. Used from the GPU thread alone.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -39,6 +39,8 @@ class NodeCache:
 
     def put(self, key: bytes, outputs: Outputs, types: tuple[Any, ...]) -> None:
         """Keep `outputs`, whose declared types are `types`; drop the least recently used over the limit."""
+        if any(_is_controlled(value) for values in outputs for value in values):
+            return
         kept = [
             [_weak(value) for value in values] if _holds_model(type_) else values
             for values, type_ in zip(outputs, types, strict=False)
@@ -72,6 +74,19 @@ _ITEM_BYTES = 8  # one place of a list
 
 def _holds_model(type_: Any) -> bool:
     return isinstance(type_, str) and str.__str__(type_) in _MODEL_TYPES
+
+
+def _is_controlled(value: Any) -> bool:
+    """Whether it is a conditioning with a control, which holds a model that the store owns."""
+    if not isinstance(value, list):
+        return False
+    return any(
+        isinstance(entry, list | tuple)
+        and len(entry) > 1
+        and isinstance(entry[1], Mapping)
+        and entry[1].get("control") is not None
+        for entry in value
+    )
 
 
 def _weak(value: Any) -> Any:

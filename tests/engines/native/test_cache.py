@@ -76,7 +76,7 @@ def test_cleared_it_holds_nothing() -> None:
     assert (len(cache), cache.size_bytes, cache.get(b"a")) == (0, 0, None)
 
 
-@pytest.mark.parametrize("type_", ["MODEL", "CLIP", "VAE", "GUIDER"])
+@pytest.mark.parametrize("type_", ["MODEL", "CLIP", "VAE", "GUIDER", "CONTROL_NET", "UPSCALE_MODEL"])
 def test_a_model_is_not_kept_alive(type_: str) -> None:
     cache, model = NodeCache(10_000), Model()
     cache.put(b"a", [[model], [5]], (type_, "INT"))
@@ -144,3 +144,10 @@ def test_the_size_of_what_is_nested_10_000_deep_is_counted() -> None:
     for _ in range(10_000):
         value = [value]
     assert size_of(value) == 80_001
+
+
+def test_a_conditioning_under_a_control_is_not_kept() -> None:
+    cache = NodeCache(10_000)
+    cache.put(b"a", [[[[torch.zeros(1), {"control": Model()}]]]], ("CONDITIONING",))
+    cache.put(b"b", [[[[torch.zeros(1), {"control": None}]]]], ("CONDITIONING",))
+    assert [cache.get(key) is None for key in (b"a", b"b")] == [True, False]
