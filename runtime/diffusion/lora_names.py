@@ -51,14 +51,19 @@ def unet_layers(unet: UNet) -> dict[str, str]:
 
 
 def clip_layers(model: nn.Module, *, key: str, number: int) -> dict[str, str]:
-    """The weights of the `number`-th (from 1) text encoder by every name that a LoRA may give their layer."""
+    """The weights of the `number`-th (from 1) text encoder by every name that a LoRA may give their layer.
+
+    As in ComfyUI the trainers' names stand for the matrices alone: norms and vectors have the checkpoint's own.
+    """
     layers: dict[str, str] = {}
     for parameter in _weights(model):
         path = parameter.removesuffix(".weight")
+        is_matrix = path == _PROJECTION or ".mlp." in path or ".self_attn." in path
         path = path if path == _PROJECTION else f"text_model.{path}"
-        names = [f"lora_te{number}_{_flat(path)}", f"text_encoders.{key}.transformer.{path}"]
-        names += [f"text_encoder_{number}.{path}"]
-        if number == 1:
+        names = [f"text_encoders.{key}.transformer.{path}"]
+        if is_matrix:
+            names += [f"lora_te{number}_{_flat(path)}", f"text_encoder_{number}.{path}"]
+        if is_matrix and number == 1:
             names += [f"lora_te_{_flat(path)}", f"text_encoder.{path}"]
         layers |= dict.fromkeys(names, parameter)
     return layers

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Mapping, Sequence
+import logging
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar, cast
@@ -12,27 +13,31 @@ import torch
 from torch import Tensor, nn
 
 from runtime.diffusion.applied_loras import APPLIED
-from runtime.diffusion.lora import Delta, Lora
-from runtime.errors import ModelCorrupt
+from runtime.diffusion.lora import Lora
+from runtime.diffusion.weight_change import Change
 
 Module = TypeVar("Module", bound=nn.Module)
+
+_NAMED = 3
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Change:
     """What one LoRA does to one weight."""
 
-    delta: Delta
+    delta: Change
     strength: float
 
     @property
     def key(self) -> Hashable:
-        """Equal where factors and strength are the same; whoever keeps it keeps the factors too."""
-        return _Same(self.delta.up), _Same(self.delta.down), _Same(self.delta.mid), self.delta.alpha, self.strength
+        """Equal where tensors, scale and strength are the same; whoever keeps it keeps the tensors too."""
+        return type(self.delta), tuple(map(_Same, self.delta.tensors)), self.delta.scale, self.strength
 
     def added(self, weight: Tensor) -> Tensor:
         """The float32 `weight` with the change."""
-        return weight + self.delta.product(weight) * (self.strength * self.delta.scale)
+        return self.delta.added(weight, self.strength)
 
 
 class _Same:
@@ -64,16 +69,30 @@ class LoraStack(Generic[Module]):
     def with_lora(self, lora: Lora, layers: Mapping[str, str], strength: float) -> LoraStack[Module]:
         """A stack with the changes of `layers` (name in the file -> parameter) on top, `strength` times.
 
-        Raises ModelCorrupt for a change that does not fit its weight.
+        What does not fit its weight, as in a LoRA of another family, is left out and named in the log, as in ComfyUI.
         """
         changes = {parameter: list(below) for parameter, below in self._changes.items()}
-        for name, delta in lora.deltas.items():
-            if name in layers:
-                _check_fit(name, delta, self.base.get_parameter(layers[name]))
-                changes.setdefault(layers[name], []).append(_Change(delta=delta, strength=strength))
+        misfits = []
+        for name, parameter, delta in _aimed(lora, layers):
+            weight = self._find(parameter)
+            if weight is None or not delta.fits(weight.shape):
+                misfits.append(name)
+            else:
+                changes.setdefault(parameter, []).append(_Change(delta=delta, strength=strength))
+        if misfits:
+            some = ", ".join(misfits[:_NAMED]) + (", ..." if len(misfits) > _NAMED else "")
+            _log.warning(
+                "%s: %d of its changes do not fit the model and are left out: %s", lora.name, len(misfits), some
+            )
         stack = LoraStack(self.base, precision=self._precision)
         stack._changes = changes
         return stack
+
+    def _find(self, parameter: str) -> Tensor | None:
+        try:
+            return self.base.get_parameter(parameter)
+        except AttributeError:  # torch's word for a layer without a bias
+            return None
 
     @cached_property
     def module(self) -> Module:
@@ -103,10 +122,14 @@ class LoraStack(Generic[Module]):
         return weight if self._precision is None else weight.to(self._precision)
 
 
-def _check_fit(name: str, delta: Delta, weight: Tensor) -> None:
-    if not delta.fits(weight.shape):
-        sizes = f"{list(delta.up.shape)} times {list(delta.down.shape)}"
-        raise ModelCorrupt(f"the LoRA's layer {name} is {sizes}, expected what gives {list(weight.shape)}")
+def _aimed(lora: Lora, layers: Mapping[str, str]) -> Iterator[tuple[str, str, Change]]:
+    """Each change of `layers`: its layer's name in the file, its parameter, and itself."""
+    for name, delta in lora.deltas.items():
+        if name in layers:
+            yield name, layers[name], delta
+    for name, delta in lora.bias_deltas.items():
+        if name in layers:
+            yield name, f"{layers[name].removesuffix('.weight')}.bias", delta
 
 
 def _sharing_copy(module: Module) -> Module:

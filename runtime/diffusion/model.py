@@ -65,7 +65,7 @@ class DiffusionModel:
     def with_lora(self, lora: Lora, strength: float) -> DiffusionModel:
         """A model with the changes of `lora` added, `strength` times; it shares the weights that have none.
 
-        Raises ModelCorrupt for a change that does not fit.
+        A change that does not fit is left out.
         """
         stack = LoraStack(self.unet) if self.loras is None else self.loras
         return replace(self, loras=stack.with_lora(lora, self.lora_layers(), strength))
@@ -136,7 +136,10 @@ class DiffusionModel:
         if layout is AdmLayout.SIZE_CROP_SCORE:
             numbers += [aesthetic_score]
         else:
-            numbers += [target_height or height, target_width or width]
+            numbers += [
+                height if target_height is None else target_height,
+                width if target_width is None else target_width,
+            ]
         sizes = sinusoids(torch.tensor(numbers, dtype=torch.float32), _SIZE_CHANNELS).flatten()
         if pooled is None:
             pooled = torch.zeros(1, channels - len(sizes))

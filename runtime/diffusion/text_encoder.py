@@ -69,7 +69,7 @@ class TextEncoder:
     def with_lora(self, lora: Lora, strength: float) -> TextEncoder:
         """An encoder with the changes of `lora` added, `strength` times; it shares the weights that have none.
 
-        Raises ModelCorrupt for a change that does not fit.
+        A change that does not fit is left out.
         """
         derived = copy.copy(self)
         derived._towers = tuple(
@@ -99,13 +99,17 @@ class TextEncoder:
         return self._encode([self._chunks(tower, text) for tower in self._towers])
 
     def encode_pair(self, text_g: str, text_l: str) -> tuple[Tensor, Tensor | None]:
-        """As `encode`, with a text for each of SDXL's encoders; empty chunks fill up the shorter of the two."""
-        if len(self._towers) != 2:
+        """As `encode`, with a text for each of SDXL's encoders; empty chunks fill up the shorter of the two.
+
+        The refiner has CLIP-G alone: it reads `text_g`, filled up as beside the other.
+        """
+        texts = {"clip_l": text_l, "clip_g": text_g}
+        if self._towers[-1].facts.key != "clip_g":
             raise InvalidRequest(
-                f"a text for CLIP-L and one for CLIP-G need an SDXL base encoder, not {self.family.value}"
+                f"a text for CLIP-L and one for CLIP-G need an encoder of SDXL, not {self.family.value}"
             )
-        chunks = [self._chunks(tower, text) for tower, text in zip(self._towers, (text_l, text_g), strict=True)]
-        longest = max(map(len, chunks))
+        chunks = [self._chunks(tower, texts[tower.facts.key]) for tower in self._towers]
+        longest = max(len(self._chunks(self._towers[-1], text)) for text in texts.values())
         for tower, own in zip(self._towers, chunks, strict=True):
             own += self._chunks(tower, "") * (longest - len(own))
         return self._encode(chunks)

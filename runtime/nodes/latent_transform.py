@@ -71,8 +71,8 @@ class LatentCrop:
     def crop(self, samples: Latent, width: int, height: int, x: int, y: int) -> tuple[Latent]:
         latent: Tensor = samples["samples"]
         rows, columns = latent.shape[-2:]
-        top = max(0, min(y // PIXELS, rows - _LEAST))
-        left = max(0, min(x // PIXELS, columns - _LEAST))
+        # below nothing in a latent that is smaller: as in ComfyUI the corner then counts from the far edge
+        top, left = min(y // PIXELS, rows - _LEAST), min(x // PIXELS, columns - _LEAST)
         cut = latent[..., top : top + height // PIXELS, left : left + width // PIXELS]
         return ({**samples, "samples": cut},)
 

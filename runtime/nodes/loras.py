@@ -61,8 +61,8 @@ class LoraLoader:
         lora = _lora(lora_name, context)
         clip_layers = [] if clip is None else clip.lora_layers()
         _warn_of_unused(lora_name, lora, [model.lora_layers(), *clip_layers])
-        changed_clip = None if clip is None else _with(clip, lora, lora_name, strength_clip)
-        return _with(model, lora, lora_name, strength_model), changed_clip
+        changed_clip = None if clip is None else _with(clip, lora, strength_clip)
+        return _with(model, lora, strength_model), changed_clip
 
 
 class LoraLoaderModelOnly:
@@ -96,19 +96,14 @@ def _lora(name: str, context: NodeContext) -> Lora:
 
     tensors = context.models.lora(name)
     try:
-        return Lora(tensors)
+        return Lora(tensors, name=name)
     except ModelCorrupt as exc:
         raise ModelCorrupt(f"{name}: {exc.message}") from exc
 
 
-def _with(part: Changeable, lora: Lora, name: str, strength: float) -> Changeable:
-    """`part` with the LoRA on it; itself where the strength is 0. Raises ModelCorrupt with the LoRA's name."""
-    if strength == 0:
-        return part
-    try:
-        return part.with_lora(lora, strength)
-    except ModelCorrupt as exc:
-        raise ModelCorrupt(f"{name}: {exc.message}") from exc
+def _with(part: Changeable, lora: Lora, strength: float) -> Changeable:
+    """`part` with the LoRA on it; itself where the strength is 0."""
+    return part if strength == 0 else part.with_lora(lora, strength)
 
 
 def _warn_of_unused(name: str, lora: Lora, layers: Sequence[Mapping[str, str]]) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from runtime.diffusion.lora import Delta, Lora
+from runtime.diffusion.lora import Lora
+from runtime.diffusion.weight_change import LowRank
 from runtime.errors import ModelCorrupt
 
 UP = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])  # (3, r)
@@ -80,7 +81,7 @@ def test_a_kernel_may_stand_between_the_factors_of_a_convolution() -> None:
 def test_factors_fit_a_weight_of_their_product_size(
     up: tuple[int, ...], down: tuple[int, ...], mid: tuple[int, ...] | None, weight: tuple[int, ...], fits: bool
 ) -> None:
-    delta = Delta(up=torch.zeros(up), down=torch.zeros(down), mid=None if mid is None else torch.zeros(mid))
+    delta = LowRank(up=torch.zeros(up), down=torch.zeros(down), mid=None if mid is None else torch.zeros(mid))
     assert delta.fits(weight) is fits
     if fits:
         assert delta.product(torch.empty(weight)).shape == weight
@@ -99,8 +100,8 @@ def test_layers_that_no_model_has_are_unused(layers: set[str], unused: list[str]
 
 
 def test_a_tensor_that_is_part_of_no_change_is_unused() -> None:
-    lora = Lora({**_lora(), "layer.diff_b": UP, "other.alpha": torch.tensor(1.0)})
-    assert lora.unused({"layer"}) == ["layer.diff_b", "other.alpha"]
+    lora = Lora({**_lora(), "layer.other": UP, "other.alpha": torch.tensor(1.0)})
+    assert lora.unused({"layer"}) == ["layer.other", "other.alpha"]
 
 
 @pytest.mark.parametrize(
@@ -108,11 +109,16 @@ def test_a_tensor_that_is_part_of_no_change_is_unused() -> None:
     [
         pytest.param({"weight": UP}, "no LoRA: none of its 1 tensors", id="no lora"),
         pytest.param({"a.lora_up.weight": UP}, r"no tensor a\.lora_down\.weight", id="one factor"),
-        pytest.param({**_lora(), "layer.dora_scale": UP}, "DoRA", id="dora"),
-        pytest.param({"layer.hada_w1_a": UP}, "LoHa", id="loha"),
-        pytest.param({"layer.lokr_w1": UP}, "LoKr", id="lokr"),
+        pytest.param(
+            {"layer.hada_w1_a": UP}, r"no tensor layer\.hada_w1_b beside the others of layer", id="part of a loha"
+        ),
+        pytest.param(
+            {"layer.lokr_w1": UP}, r"no tensor layer\.lokr_w2_a beside the others of layer", id="part of a lokr"
+        ),
+        pytest.param({**_lora(), "layer.oft_blocks": UP}, "is of a OFT, expected a LoRA", id="oft"),
+        pytest.param({**_lora(), "layer.a1.weight": UP}, "is of a GLoRA", id="glora"),
     ],
 )
-def test_what_is_no_lora_of_two_factors_is_refused(tensors: dict[str, Tensor], fault: str) -> None:
+def test_what_is_no_change_of_a_kind_that_is_known_is_refused(tensors: dict[str, Tensor], fault: str) -> None:
     with pytest.raises(ModelCorrupt, match=fault):
         Lora(tensors)

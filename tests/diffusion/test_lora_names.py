@@ -99,21 +99,34 @@ def test_every_weight_of_a_unet_has_a_name(mini_models: Path) -> None:
 class Encoder(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.proj = torch.nn.Linear(2, 2)
+        self.layers = torch.nn.ModuleList(
+            [torch.nn.ModuleDict({"mlp": torch.nn.ModuleDict({"fc1": torch.nn.Linear(2, 2)})})]
+        )
+        self.final_layer_norm = torch.nn.LayerNorm(2)
+
+
+FC1 = "text_model.layers.0.mlp.fc1"
+FLAT_FC1 = "text_model_layers_0_mlp_fc1"
 
 
 @pytest.mark.parametrize(
     ("number", "names"),
     [
-        (1, {"lora_te_text_model_proj", "lora_te1_text_model_proj", "text_encoder.text_model.proj"}),
-        (2, {"lora_te2_text_model_proj", "text_encoder_2.text_model.proj"}),
+        (1, {f"lora_te_{FLAT_FC1}", f"lora_te1_{FLAT_FC1}", f"text_encoder.{FC1}"}),
+        (2, {f"lora_te2_{FLAT_FC1}", f"text_encoder_2.{FC1}"}),
     ],
 )
 def test_a_text_encoder_is_told_by_its_number_and_the_first_needs_none(number: int, names: set[str]) -> None:
     layers = clip_layers(Encoder(), key="clip_l", number=number)
     assert names <= set(layers)
-    assert set(layers.values()) == {"proj.weight"}
-    assert ("lora_te_text_model_proj" in layers) is (number == 1)
+    assert {layers[name] for name in names} == {"layers.0.mlp.fc1.weight"}
+    assert (f"lora_te_{FLAT_FC1}" in layers) is (number == 1)
+
+
+def test_a_norm_of_a_text_encoder_has_the_checkpoints_name_alone() -> None:
+    layers = clip_layers(Encoder(), key="clip_l", number=1)
+    names = [name for name, parameter in layers.items() if parameter == "final_layer_norm.weight"]
+    assert names == ["text_encoders.clip_l.transformer.text_model.final_layer_norm"]
 
 
 def test_the_text_projection_stands_beside_the_text_model() -> None:

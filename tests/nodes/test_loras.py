@@ -133,18 +133,29 @@ def test_a_lora_that_matches_warns_of_nothing(load: Call, caplog: pytest.LogCapt
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize(
-    ("tensors", "fault"),
-    [
-        pytest.param({"weight": torch.ones(2)}, "no LoRA", id="no lora"),
-        pytest.param(ANOTHERS, "layer lora_unet_conv_in is", id="another model's"),
-    ],
-)
-def test_a_fault_names_the_file(
-    load: Call, worker: Any, tmp_path: Path, tensors: dict[str, torch.Tensor], fault: str
+@pytest.fixture
+def load_file(load: Call, worker: Any, tmp_path: Path) -> Call:
+    """`load_file(tensors)`: loads a LoRA file of these tensors."""
+
+    def load_file(tensors: dict[str, torch.Tensor]) -> Any:
+        (tmp_path / "loras").mkdir()
+        save_file(tensors, tmp_path / "loras" / "wrong.safetensors")
+        worker.models = ModelStore(ModelFolders([tmp_path]), device=torch.device("cpu"))
+        return load("wrong.safetensors", 1.0, 1.0)
+
+    return load_file
+
+
+def test_a_fault_names_the_file(load_file: Call) -> None:
+    with pytest.raises(ModelCorrupt, match=r"wrong\.safetensors: no LoRA"):
+        load_file({"weight": torch.ones(2)})
+
+
+def test_a_lora_for_another_model_is_left_out_with_a_warning(
+    load_file: Call, sd1: Checkpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "loras").mkdir()
-    save_file(tensors, tmp_path / "loras" / "wrong.safetensors")
-    worker.models = ModelStore(ModelFolders([tmp_path]), device=torch.device("cpu"))
-    with pytest.raises(ModelCorrupt, match=rf"wrong\.safetensors: .*{fault}"):
-        load("wrong.safetensors", 1.0, 1.0)
+    model, _ = load_file(ANOTHERS)
+    assert _unet(model) is sd1.model.unet
+    assert caplog.messages == [
+        "wrong.safetensors: 1 of its changes do not fit the model and are left out: lora_unet_conv_in"
+    ]

@@ -30,6 +30,7 @@ FOLDERS = {
     "sd1_lora_mini": "loras",
     "sd1_lora_diffusers_mini": "loras",
     "sdxl_lora_mini": "loras",
+    "sd1_lycoris_mini": "loras",
     "control_sd1_mini": "controlnet",
     "control_sdxl_mini": "controlnet",
     "control_sd1_mini_shuffle": "controlnet",
@@ -88,7 +89,7 @@ def _drawn(name: str, shape: tuple[int, ...]) -> Array:
 
 
 def _scaled(name: str, noise: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    if noise.ndim == 1 and name.endswith(".weight"):
+    if (noise.ndim == 1 and name.endswith(".weight")) or name.endswith(".dora_scale"):
         return 1 + np.float32(0.1) * noise
     if noise.ndim == 1:
         return np.float32(0.05) * noise

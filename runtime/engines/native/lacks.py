@@ -59,11 +59,13 @@ class Lacks:
 def _misfit(folder: str, path: Path) -> str | None:
     from runtime.diffusion.checkpoint import check_checkpoint, check_vae
     from runtime.diffusion.control import check_control
+    from runtime.diffusion.lora import check_lora
     from runtime.upscaling.upscaler import check_upscaler
 
     checks = {
         "checkpoints": check_checkpoint,
         "controlnet": check_control,
+        "loras": check_lora,
         "upscale_models": check_upscaler,
         "vae": check_vae,
     }

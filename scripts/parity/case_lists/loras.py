@@ -10,6 +10,7 @@ from scripts.parity.graph import Graph, consume_conditioning, encoded, to_latent
 KOHYA = "sd1_lora_mini"
 DIFFUSERS = "sd1_lora_diffusers_mini"
 SDXL = "sdxl_lora_mini"
+LYCORIS = "sd1_lycoris_mini"
 COND: dict[str, Link] = {"cond": ("pos", 0)}
 POOLED: dict[str, Link] = {"pooled": ("pos", 0)}
 LATENT: dict[str, Link] = {"latent": ("ks", 0)}
@@ -34,6 +35,8 @@ def cases() -> Iterator[Case]:
     yield from _stacked()
     yield from _clip_skips()
     yield from _sdxl()
+    yield from _other_kinds()
+    yield from _misfits()
 
 
 def _add(graph: Graph, node_id: str, name: str, for_model: float, for_clip: float, *, on: str = "ckpt") -> Graph:
@@ -80,3 +83,19 @@ def _sdxl() -> Iterator[Case]:
     graph = _add(_add(encoded("sdxl_v_mini"), "first", SDXL, 0.5, 0.4), "lora", SDXL, 0.3, -0.2, on="first")
     graph.add("read", "RescaleCFG", model=("lora", 0), multiplier=0.7)
     yield _sampled(graph, model="read").case("lora_sdxl_stacked", {**POOLED, **LATENT})
+
+
+def _other_kinds() -> Iterator[Case]:
+    """LoHa, LoKr, DoRA and whole differences, of weights and of biases, in one file; alone and on a LoRA."""
+    graph = _add(encoded(), "lora", LYCORIS, 1.0, 1.0)
+    yield _sampled(graph).case("lora_other_kinds", {**COND, **POOLED, **LATENT})
+    graph = _add(_add(encoded(), "first", KOHYA, 0.7, 0.9), "lora", LYCORIS, 0.6, -0.5, on="first")
+    yield _sampled(graph).case("lora_other_kinds_stacked", {**COND, **POOLED, **LATENT})
+
+
+def _misfits() -> Iterator[Case]:
+    """A LoRA for another family: what does not fit is left out, what does is used."""
+    graph = _add(encoded("sd2_mini"), "lora", KOHYA, 1.0, 1.0)
+    yield _sampled(graph).case("lora_of_sd1_on_sd2", {**COND, **POOLED, **LATENT})
+    graph = _add(encoded("sdxl_mini"), "lora", DIFFUSERS, 1.0, 1.0)
+    yield _sampled(graph).case("lora_of_sd1_on_sdxl", {**COND, **LATENT})

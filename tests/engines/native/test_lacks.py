@@ -18,7 +18,7 @@ SWIN = {"layers.0.residual_group.blocks.0.norm1.weight": torch.zeros(60)}
 
 @pytest.fixture
 def models(mini_models: Path, tmp_path: Path) -> Path:
-    for kind in ("checkpoints", "controlnet", "vae", "upscale_models"):
+    for kind in ("checkpoints", "controlnet", "loras", "vae", "upscale_models"):
         (tmp_path / kind).mkdir()
         for path in (mini_models / kind).iterdir():
             (tmp_path / kind / path.name).symlink_to(path)
@@ -26,6 +26,7 @@ def models(mini_models: Path, tmp_path: Path) -> Path:
     save_file(VIDEO_VAE, tmp_path / "vae" / "video.safetensors")
     save_file({"lora_controlnet": torch.zeros(0)}, tmp_path / "controlnet" / "lora.safetensors")
     torch.save({"params_ema": SWIN}, tmp_path / "upscale_models" / "swinir.pth")
+    save_file({"lora_unet_conv_in.oft_blocks": torch.zeros(2, 2, 2)}, tmp_path / "loras" / "oft.safetensors")
     return tmp_path
 
 
@@ -60,6 +61,12 @@ def test_a_control_net_is_looked_into(models: Path) -> None:
     assert lacks(models, "ControlNetLoader", control_net_name="control_sd1_mini.safetensors") == []
     (line,) = lacks(models, "ControlNetLoader", control_net_name="lora.safetensors")
     assert "a Control-LoRA" in line
+
+
+def test_a_lora_of_a_kind_that_is_not_here_is_named(models: Path) -> None:
+    assert lacks(models, "LoraLoaderModelOnly", lora_name="sd1_lycoris_mini.safetensors") == []
+    (line,) = lacks(models, "LoraLoaderModelOnly", lora_name="oft.safetensors")
+    assert line.startswith("the model oft.safetensors: the tensor lora_unet_conv_in.oft_blocks is of a OFT")
 
 
 def test_a_model_that_is_not_there_is_no_lack_of_the_engine(models: Path) -> None:
