@@ -42,6 +42,6 @@ def test_the_vae_file_has_bare_names(mini_models: Path) -> None:
 
 def test_the_loras_stand_in_a_folder_of_their_own(mini_models: Path) -> None:
     loras = {path.stem: load_file(path) for path in (mini_models / "loras").iterdir()}
-    assert sorted(loras) == ["sd1_lora_diffusers_mini", "sd1_lora_mini", "sdxl_lora_mini"]
+    assert sorted(loras) == ["sd1_lora_diffusers_mini", "sd1_lora_mini", "sd1_lycoris_mini", "sdxl_lora_mini"]
     ranks = {len(tensor) for lora in loras.values() for name, tensor in lora.items() if ".lora_down." in name}
     assert ranks == {4}
