@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 
 from runtime.setting import Names, setting
+
+_Severity = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)]
+"""In any case, as other servers take it."""
 
 
 class HttpSettings(BaseModel):
@@ -18,9 +21,7 @@ class HttpSettings(BaseModel):
         "ENVIRONMENT", default="development", help="development, testing or production"
     )
     debug: bool = setting("DEBUG", default=False, help="log everything, as LOG_LEVEL=DEBUG; refused in production")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting(
-        "LOG_LEVEL", default="INFO", help="the least severe lines that are logged"
-    )
+    log_level: _Severity = setting("LOG_LEVEL", default="INFO", help="the least severe lines that are logged")
     log_format: Literal["text", "json"] = setting(
         "LOG_FORMAT", default="text", help="text for people, or json: one object a line, with request, job and user"
     )

@@ -144,3 +144,7 @@ def test_webhooks_can_be_switched_off() -> None:
 
 def test_debug_logs_everything() -> None:
     assert (read().least_severity, read(DEBUG="1").least_severity) == ("INFO", "DEBUG")
+
+
+def test_a_severity_may_be_written_small() -> None:
+    assert Settings.from_env({"LOG_LEVEL": "warning"}).log_level == "WARNING"

@@ -81,7 +81,7 @@ def check_graph(graph: Graph, types: NodeTypes, files: Files) -> CheckReport:
     return CheckReport(graph=checked, outputs=good, node_errors=node_errors, error=None)
 
 
-_MORE_NODES = "; ComfyUI's other nodes and custom nodes run where COMFYUI_PATH names a checkout with them"
+_MORE_NODES = "; COMFYUI_PATH brings ComfyUI's other nodes and custom ones, NATIVE_NODES_PATH classes of your own"
 NO_OUTPUTS = "prompt_no_outputs: the workflow has no output node; expected at least one such as SaveImage"
 
 

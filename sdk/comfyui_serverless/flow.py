@@ -166,7 +166,7 @@ def _reply(response: httpx.Response) -> Reply:
 
 
 def _reason(exc: httpx.TransportError) -> str:
-    return str(exc) or type(exc).__name__
+    return f"{exc or type(exc).__name__} (at {exc.request.url.netloc.decode()})"
 
 
 def _accepted(reply: Reply) -> Reply:
