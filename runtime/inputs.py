@@ -179,7 +179,7 @@ class _Fetch:
 
             s3.download(entry.text.strip(), sink, self._s3)
         elif entry.scheme == "s3":
-            raise InputRejected("it is an s3:// address, which this deployment does not read")
+            raise InputRejected("it is an s3:// address; this deployment has neither S3_BUCKET nor INPUT_S3_ALLOW")
         elif entry.scheme == UPLOAD and self._uploads is not None:
             self._uploads.download(entry.text.strip(), sink)
         else:

@@ -93,7 +93,7 @@ class JobRequest(_Part):
             return cls.model_validate(data), []
         except ValidationError as exc:
             unknown = [error["loc"] for error in exc.errors() if error["type"] == "extra_forbidden"]
-            if strict or not unknown:
+            if strict or len(unknown) < exc.error_count():
                 lines = dict.fromkeys(map(_explain, exc.errors()))
                 raise InvalidRequest("; ".join([*lines][:_MOST_SHOWN])) from exc
         known, _ = cls.parse(_without(data, unknown))

@@ -1,4 +1,4 @@
-"""The way of a job, from a request to a result: claim, resolve, check, execute, deliver, complete."""
+"""The worker: what it is made of, and what is asked of it. The way of a job is in course.py and attempt.py."""
 
 from __future__ import annotations
 

@@ -102,6 +102,8 @@ def test_unknown_fields_are_warnings_where_that_is_asked() -> None:
 def test_a_wrong_value_beside_an_unknown_field_is_still_an_error() -> None:
     with pytest.raises(InvalidRequest, match="timeout_s"):
         parse(strict=False, promt=1, timeout_s=-1)
+    with pytest.raises(InvalidRequest, match="workflow is missing; prompt is no field of a request; expected workflow"):
+        JobRequest.parse({"prompt": WORKFLOW}, strict=False)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from infra.deploy.target import Plan, Target
 from infra.deploy.targets import TARGETS, build_target
 
 _VERBS = ("status", "logs", "destroy")
+_OF_THE_EXTRA = ("boto3", "botocore", "yaml")
 
 
 def main(words: Sequence[str]) -> int:
@@ -29,6 +30,11 @@ def main(words: Sequence[str]) -> int:
         return {"apply": _apply, "status": _status, "logs": _logs, "destroy": _destroy}[verb](target, arguments)
     except DeployError as exc:
         print(f"comfyui-serverless deploy: {exc}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.partition(".")[0] not in _OF_THE_EXTRA:
+            raise
+        print(f"comfyui-serverless deploy: {exc.name} is not installed; ./scripts/deploy brings it", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -128,7 +128,7 @@ class CloudRunConfig(Part):
     models_bucket: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$",
-        description="the bucket that holds checkpoints/, ...",
+        description="the bucket that holds checkpoints/, ...: its name in lower-case letters, digits and . _ -",
     )
 
 

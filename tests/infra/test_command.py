@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def test_a_plan_needs_no_credentials(monkeypatch: pytest.MonkeyPatch, capsys: py
     shown = capsys.readouterr()
     assert shown.out == GOLDEN.read_text()
     assert "was not asked: no AWS region is set" in shown.err
+
+
+def test_what_is_not_installed_is_named_with_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
+    assert main(["aws", "--plan"]) == 1
+    assert "botocore.exceptions is not installed; ./scripts/deploy brings it" in capsys.readouterr().err
 
 
 def test_without_a_terminal_nothing_is_made_unless_yes_is_said(
