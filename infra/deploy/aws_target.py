@@ -48,7 +48,7 @@ class AwsTarget:
         yield from self._needed(deployed)
 
     def logs(self, *, follow: bool) -> Iterator[str]:
-        raise DeployError("the stack on AWS runs no workers; their logs are where they run, as in `deploy logs runpod`")
+        raise DeployError("the stack on AWS runs no workers; their logs are where they run, as in `deploy logs ecs`")
 
     def doomed(self, *, delete_data: bool) -> str:
         deployed = self._present()

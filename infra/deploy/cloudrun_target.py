@@ -20,6 +20,7 @@ from infra.deploy.tool import Tool
 SERVICE = Path(__file__).resolve().parents[1] / "cloudrun" / "service.yaml"
 
 _GCLOUD = "https://cloud.google.com/sdk/docs/install"
+_MENDS = {"[project]": "Set cloudrun.project in deploy.yaml, or `gcloud config set project PROJECT`"}
 _NEEDED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SECRET_KEY")
 
 
@@ -28,7 +29,7 @@ class CloudRunTarget:
 
     def __init__(self, config: DeployConfig) -> None:
         self._config = config
-        self._gcloud = Tool("gcloud", page=_GCLOUD)
+        self._gcloud = Tool("gcloud", page=_GCLOUD, mends=_MENDS)
         self._name = config.full_name
 
     def plan(self, *, offline: bool = False) -> Plan:

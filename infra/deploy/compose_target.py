@@ -20,6 +20,10 @@ from infra.deploy.tool import Tool
 FOLDER = Path(__file__).resolve().parents[1] / "compose"
 
 _DOCKER = "https://docs.docker.com/engine/install/"
+_MENDS = {
+    "--project-name": "Docker is here without Compose: https://docs.docker.com/compose/install/",
+    "Cannot connect to the Docker daemon": "Start Docker: `sudo systemctl start docker`",
+}
 _PROFILE = "server"
 
 
@@ -28,7 +32,7 @@ class ComposeTarget:
 
     def __init__(self, config: DeployConfig) -> None:
         self._config = config
-        self._docker = Tool("docker", page=_DOCKER)
+        self._docker = Tool("docker", page=_DOCKER, mends=_MENDS)
 
     def plan(self, *, offline: bool = False) -> Plan:
         there = {} if offline else self._there()

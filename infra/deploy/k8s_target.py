@@ -17,6 +17,11 @@ from infra.deploy.tool import Tool
 
 _KUBECTL = "https://kubernetes.io/docs/tasks/tools/"
 _DATA = ("Namespace", "PersistentVolumeClaim")
+_MENDS = {
+    "connection to the server": "No cluster answers: `kubectl config get-contexts` lists them; kubernetes.context of "
+    "deploy.yaml chooses one",
+    "no matches for kind": "KEDA is not in the cluster: docs/kubernetes.md says how it comes there",
+}
 _WAIT = "600s"
 _SHOWN = "scaledobject,deployment,horizontalpodautoscaler,cronjob,persistentvolumeclaim,pod"
 
@@ -26,7 +31,7 @@ class KubernetesTarget:
 
     def __init__(self, config: DeployConfig) -> None:
         self._config = config
-        self._kubectl = Tool("kubectl", page=_KUBECTL)
+        self._kubectl = Tool("kubectl", page=_KUBECTL, mends=_MENDS)
         self._context = ("--context", config.kubernetes.context) if config.kubernetes.context else ()
         self._namespace = config.full_name
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from infra.deploy.errors import DeployError
 
 _SAID = 5
+_KUBECTLS_OWN_LOG = re.compile(r"[IWE]\d{4} \d\d:")
 
 
 class Tool:
-    """An executable on PATH; `page` is where one gets it. Raises DeployError where it is missing or fails."""
+    """An executable on PATH; `page` is where one gets it, `mends` what to do by words of what it says when it fails.
 
-    def __init__(self, name: str, *, page: str) -> None:
+    Raises DeployError where it is missing or fails.
+    """
+
+    def __init__(self, name: str, *, page: str, mends: Mapping[str, str] = MappingProxyType({})) -> None:
         self._name = name
         self._page = page
+        self._mends = mends
 
     def run(self, *words: str, given: str | None = None, may_exit: tuple[int, ...] = (0,)) -> str:
         """What it prints, asked `words` with `given` on its standard input."""
@@ -55,9 +62,10 @@ class Tool:
             return subprocess.run([self._name, *words], input=given, capture_output=True, text=True)
 
     def _fail(self, words: Sequence[str], code: int, said: str) -> None:
-        lines = [line for line in said.splitlines() if line.strip()][-_SAID:]
+        lines = [line for line in said.splitlines() if line.strip() and not _KUBECTLS_OWN_LOG.match(line)][-_SAID:]
+        mend = "".join(f". {mend}" for words, mend in self._mends.items() if words in said)
         raise DeployError(
-            f"`{self._name} {' '.join(words[:3])} ...` exited with {code}: {' '.join(lines) or 'no word'}"
+            f"`{self._name} {' '.join(words[:3])} ...` exited with {code}: {' '.join(lines) or 'no word'}{mend}"
         )
 
     @contextmanager

@@ -52,6 +52,14 @@ def test_the_plan_names_every_service_and_call(docker: FakeTool, capsys: pytest.
     assert all(" up " not in call for call in docker.calls)
 
 
+def test_a_docker_without_compose_is_said_with_where_to_get_it(
+    docker: FakeTool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.answer("ps", "unknown flag: --project-name", 125)
+    assert main(["status", "compose"]) == 1
+    assert capsys.readouterr().err.endswith("without Compose: https://docs.docker.com/compose/install/\n")
+
+
 def test_the_services_are_started_with_what_deploy_yaml_adds(docker: FakeTool, tmp_path: Path) -> None:
     (tmp_path / "deploy.yaml").write_text("env: {LOG_LEVEL: DEBUG}\nimage: a/b:1\nworkers: {min: 2}\n")
     assert main(["compose", "--yes"]) == 0

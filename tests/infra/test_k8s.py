@@ -107,7 +107,9 @@ def test_a_missing_key_for_tokens_says_how_one_is_made(
 def test_what_kubectl_refuses_is_said(kubectl: FakeTool, capsys: pytest.CaptureFixture[str]) -> None:
     kubectl.answer("apply", "error: no matches for kind ScaledObject in version keda.sh/v1alpha1\n", 3)
     assert main(["k8s", "--yes"]) == 1
-    assert "exited with 3: error: no matches for kind ScaledObject" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "exited with 3: error: no matches for kind ScaledObject" in said
+    assert "KEDA is not in the cluster" in said
 
 
 def test_without_kubectl_the_page_is_named_that_has_it(
