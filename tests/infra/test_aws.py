@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import json
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from boto3.session import Session
 from botocore.exceptions import ClientError
 from moto.core import set_initial_no_auth_action_count
+from PIL import Image
 
+from handlers import sqs_worker
 from infra.deploy.aws import AwsStack, Deployed
 from infra.deploy.config import AwsConfig, DeployConfig
 from infra.deploy.errors import DeployError
+from infra.deploy.smoke import RGB, SIDE, smoke_request
 from runtime.artifacts.s3 import S3ArtifactStore
 from runtime.aws import AwsAccess
 from runtime.jobs.dynamodb import DynamoJobStore
@@ -214,6 +221,29 @@ def test_a_worker_may_do_its_work_and_nothing_else(session: Session) -> None:
         assert refused(worker.client("iam").list_users)
 
     check()
+
+
+def test_a_job_goes_through_the_queue_the_table_and_the_bucket_that_were_made(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws = stack(session, sweeper=False)
+    deployed = aws.apply(None)
+    body = json.dumps(smoke_request("smoke"))
+    session.client("sqs").send_message(QueueUrl=deployed.outputs["NormalQueue"], MessageBody=body)
+    own = {"STORAGE_BASE_PATH": str(tmp_path), "DEVICE": "cpu", "SECRET_KEY": "k" * 64}
+    handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with monkeypatch.context() as environment:
+        for name, value in {**aws.variables(deployed), **own}.items():
+            environment.setenv(name, value)
+        assert sqs_worker.main(["--drain"]) == 0
+    for number, handler in handled.items():
+        signal.signal(number, handler)
+    record = DynamoJobStore(deployed.outputs["Table"], access=AwsAccess(region=REGION)).get("default", "smoke")
+    assert record is not None
+    assert record.status is Status.COMPLETED
+    held = session.client("s3").get_object(Bucket=deployed.outputs["Bucket"], Key=record.outputs[0].key)["Body"].read()
+    with Image.open(io.BytesIO(held)) as picture:
+        assert (picture.size, picture.convert("RGB").getpixel((0, 0))) == ((SIDE, SIDE), RGB)
 
 
 def test_an_api_may_send_jobs_and_take_none(session: Session) -> None:
