@@ -223,6 +223,8 @@ class AwsStack:
 
     def destroy(self, deployed: Deployed, *, delete_data: bool) -> None:
         """Take the stack down. Table and bucket stay with what is in them, unless `delete_data`."""
+        if delete_data and not deployed.outputs:
+            raise DeployError(f"stack {self.name} is half made: run `deploy aws`, which finishes it, and then this")
         self.take_down()
         if delete_data:
             with explained():

@@ -41,6 +41,9 @@ class AwsTarget:
 
     def status(self) -> Iterator[str]:
         deployed = self._present()
+        if not deployed.outputs:
+            yield "half made: `comfyui-serverless deploy aws` finishes it"
+            return
         for queue, waiting in self._stack.waiting(deployed).items():
             yield f"{queue:12} {waiting} waiting"
         for alarm, state in self._stack.alarms().items():
@@ -52,7 +55,7 @@ class AwsTarget:
 
     def doomed(self, *, delete_data: bool) -> str:
         deployed = self._present()
-        data = ", ".join(deployed.outputs[name] for name in _DATA)
+        data = ", ".join(deployed.outputs.get(name, f"its {name.lower()}") for name in _DATA)
         fate = f"{data} are DELETED with every job and picture" if delete_data else f"{data} stay"
         return f"stack {self._stack.name}; {fate}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import signal
@@ -165,6 +166,13 @@ def test_what_an_earlier_run_failed_to_make_is_made_anew(session: Session, state
     first, _ = made(session), importing(session)
     in_state(session, state)
     assert stack(session).apply(stack(session).deployed()).outputs == first.outputs
+
+
+def test_a_stack_that_is_half_made_keeps_its_data_until_it_is_whole(session: Session) -> None:
+    half = dataclasses.replace(made(session, sweeper=False), outputs={})
+    with pytest.raises(DeployError, match="half made"):
+        stack(session).destroy(half, delete_data=True)
+    assert stack(session).deployed() is not None
 
 
 def test_alarms_are_shown_by_their_state(session: Session) -> None:
