@@ -76,7 +76,9 @@ class InputCheck:
         converted, problem = _convert(value, spec)
         if problem is None and not node_type.validates_all and spec.name not in node_type.validates:
             problem = _check_range(converted, spec) or self._check_choice(converted, spec)
-        return converted, problem or self._check_limit(converted, spec, inputs)
+        if problem is None and not node_type.only_conditions:
+            problem = self._check_limit(converted, spec, inputs)
+        return converted, problem
 
     def _check_choice(self, value: Any, spec: InputSpec) -> Problem | None:
         if spec.is_file:

@@ -60,6 +60,11 @@ class NodeType:
         return "input_types" in self.validates
 
     @property
+    def only_conditions(self) -> bool:
+        """All that it makes are conditionings: a width and a height are what a model is told, and take no memory."""
+        return set(self.return_types) == {"CONDITIONING"}
+
+    @property
     def makes_lists(self) -> bool:
         """Any output is a list of values."""
         return True in self.lists_out

@@ -241,6 +241,15 @@ def test_a_deployments_limit_names_its_setting(deployment: Any) -> None:
         deployment.check({"v": node("Value", number=11), "s": show()}).raise_if_rejected()
 
 
+def test_a_size_that_a_conditioning_holds_is_not_bounded(deployment: Any, node_class: Callable[..., type]) -> None:
+    deployment.limits["width"] = (10, "MAX_PIXELS")
+    sized = {"width": ("INT", {"min": 0, "max": 100})}
+    deployment.add("Tell", node_class(lambda width: ([],), required=sized, returns=("CONDITIONING",), output=True))
+    deployment.add("Make", node_class(lambda width: ([], None), required=sized, returns=("CONDITIONING", "LATENT")))
+    deployment.check({"t": node("Tell", width=11)}).raise_if_rejected()
+    assert deployment.problems({"m": node("Make", width=11), "s": node("Show", value=["m", 0])})[0][0] == "m"
+
+
 def test_only_the_first_lines_of_many_are_in_the_message(deployment: Any) -> None:
     graph = {str(n): node("Show", value=["gone", 0]) for n in range(100)}
     error = deployment.check(graph).error

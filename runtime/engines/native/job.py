@@ -79,7 +79,8 @@ class Job:
                 _refuse(node, self._limits.refusal_of_conditioning(value))
 
     def admit(self, node: Node, node_type: NodeType, values: Mapping[str, Any]) -> None:
-        _refuse(node, self._limits.refusal(values))
+        if not node_type.only_conditions:
+            _refuse(node, self._limits.refusal(values))
         if node_type.pictures is not None:
             self._refuse_result(node, node_type.pictures(**values))
 

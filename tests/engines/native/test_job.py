@@ -135,6 +135,16 @@ def test_a_number_that_comes_by_a_link_is_held_to_the_limits(bench: Any) -> None
     assert (calls, caught.value.node_id) == ([], "s")
 
 
+def test_a_size_that_a_conditioning_holds_may_be_any(bench: Any) -> None:
+    bench.limits = GraphLimits(max_pixels=500)
+    bench.add("Number", lambda: (4096,), returns=("INT",))
+    sizes = {"width": ("INT", {}), "height": ("INT", {})}
+    bench.add("Tell", lambda width, height: ([width, height],), required=sizes, returns=("CONDITIONING",))
+    told = {"width": ["n", 0], "height": ["n", 0]}
+    bench.run({"n": ("Number", {}), "t": ("Tell", told), "o": ("Show", {"value": ["t", 0]})})
+    assert bench.shown == [[4096, 4096]]
+
+
 def test_a_node_whose_result_would_be_too_large_is_never_called(bench: Any) -> None:
     bench.limits = GraphLimits(max_pixels=500)
     calls: list[str] = []
