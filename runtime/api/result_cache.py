@@ -12,6 +12,7 @@ from runtime.documents.store import DocumentStore
 from runtime.inputs import is_known
 from runtime.jobs.record import JobFacts, JobRecord, Status
 from runtime.jobs.store import JobStore
+from runtime.models.model_names import embedding_files
 from runtime.request import JobRequest
 
 FilesNamed = Callable[[], Mapping[str, str]]
@@ -22,7 +23,8 @@ class ResultCache:
     """Knows, for `ttl_s` seconds each, which job of a tenant was the first of its kind. With 0 it knows nothing.
 
     The same are: workflow, overrides, inputs by their content, engine, output format, and every file of a model, or of
-    INPUT_PATH, that the workflow names. An input by an address is of unknown content, and its request is like no other.
+    INPUT_PATH, that the workflow names, the textual inversions in a prompt too. An input by an address is of unknown
+    content, and its request is like no other.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ def _is_known(request: JobRequest) -> bool:
 
 def _digest(request: JobRequest, files: Mapping[str, str]) -> str:
     texts = set(_texts([request.workflow, request.overrides]))
+    texts.update(file for text in list(texts) for file in embedding_files(text))
     return sha256_of_json(
         {
             "workflow": request.workflow,

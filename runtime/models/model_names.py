@@ -69,10 +69,17 @@ def kind_of_input(class_type: str, name: str) -> str | None:
     return _CLASS_INPUTS.get((class_type, name)) or _INPUTS.get(name)
 
 
+def embedding_files(text: str) -> Iterator[str]:
+    """Every name that the files of the textual inversions in a prompt may have."""
+    return (name + suffix for name in _embeddings_in(text) for suffix in ("", *SUFFIXES))
+
+
 def _embeddings(node: Node, text: str) -> Iterator[ModelName]:
     if not _TEXT_CLASSES.match(node.class_type):
         return
-    for found in _EMBEDDING.finditer(text):
-        yield ModelName(
-            node_id=node.id, class_type=node.class_type, input=None, kind="embeddings", name=found[1].rstrip(".")
-        )
+    for name in _embeddings_in(text):
+        yield ModelName(node_id=node.id, class_type=node.class_type, input=None, kind="embeddings", name=name)
+
+
+def _embeddings_in(text: str) -> Iterator[str]:
+    return (found[1].rstrip(".") for found in _EMBEDDING.finditer(text))

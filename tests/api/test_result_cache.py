@@ -94,13 +94,18 @@ def test_outputs_whose_files_were_deleted_are_made_anew(cached: TestClient, work
     assert cached.get(second["outputs"][0]["url"]).status_code == 200
 
 
-def test_a_model_whose_file_has_changed_is_another(open_api: OpenApi, tmp_path: Path, workflow: Workflow) -> None:
-    model = tmp_path / "loras" / "style.safetensors"
+@pytest.mark.parametrize(
+    ("folder", "text"), [("loras", "style.safetensors"), ("embeddings", "a cat, embedding:style, sharp")]
+)
+def test_a_model_whose_file_has_changed_is_another(
+    open_api: OpenApi, tmp_path: Path, workflow: Workflow, folder: str, text: str
+) -> None:
+    model = tmp_path / folder / "style.safetensors"
     model.parent.mkdir()
     model.write_bytes(b"1")
     api = open_api(RESULT_CACHE_TTL_S="600", MODELS_PATH=str(tmp_path))
     graph = workflow(4)
-    graph["2"]["inputs"]["filename_prefix"] = "style.safetensors"
+    graph["2"]["inputs"]["filename_prefix"] = text
     first = run(api, graph)
     assert came_from(run(api, graph)) == first["execution_id"]
     os.utime(model, (1, 1))

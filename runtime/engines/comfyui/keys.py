@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from runtime.engines.native.keys import canonical
+from runtime.models.model_names import embedding_files
 
 _SIZE = 20
 
@@ -77,7 +78,8 @@ class KeyMaker:
 
     def _hash(self, node: Mapping[str, Any], classes: Mapping[str, Any], signature: object) -> bytes:
         texts = [value for value in node["inputs"].values() if isinstance(value, str)]
-        files = [identity for identity in map(self._scope.file_identity, texts) if identity is not None]
+        named = [*texts, *(file for text in texts for file in embedding_files(text))]
+        files = [identity for identity in map(self._scope.file_identity, named) if identity is not None]
         facts = (self._scope.tenant, id(classes[node["class_type"]]), canonical(signature), files)
         return blake2b(repr(facts).encode("utf-8", "surrogatepass"), digest_size=_SIZE).digest()
 

@@ -12,9 +12,10 @@ from runtime.engines.limits import GraphLimits
 from runtime.engines.native.calls import Returned
 from runtime.engines.native.context import JobContext, hidden_values
 from runtime.engines.native.faults import translated
+from runtime.engines.native.keys import EMBEDDINGS
 from runtime.engines.native.registry import NodeRegistry
 from runtime.engines.protocol import Run
-from runtime.errors import GraphRejected, OutOfMemory
+from runtime.errors import GraphRejected, InvalidRequest, ModelMissing, OutOfMemory
 from runtime.graph.node_type import NodeType
 from runtime.graph.own_validation import constant_arguments, settled
 from runtime.graph.workflow import Graph, Node
@@ -89,9 +90,14 @@ class Job:
             _refuse(node, self._limits.refusal_of_result(result))
 
     def file_identity(self, type_: Any, name: str) -> str:
-        """What stands for a file's content in a cache key."""
+        """What stands for a file's content in a cache key; "" for a textual inversion that is not there."""
         if isinstance(type_, ModelFiles):
-            return self._models.identity(type_.folder, name)
+            try:
+                return self._models.identity(type_.folder, name)
+            except (ModelMissing, InvalidRequest):
+                if type_ is not EMBEDDINGS:
+                    raise
+                return ""
         return sha256_of(self._run.files.input_path(name))
 
 

@@ -12,6 +12,10 @@ from typing import Any
 
 from runtime.graph.node_type import NodeType
 from runtime.graph.workflow import Link, Node
+from runtime.models.model_names import embedding_files
+from runtime.nodes.protocol import ModelFiles
+
+EMBEDDINGS = ModelFiles("embeddings")
 
 _SIZE = 20
 _LARGEST_SPELLED = 2**63
@@ -21,7 +25,7 @@ class NodeKeys:
     """The keys of one job's nodes. `tenant` is in every key, so results of two tenants never meet.
 
     `fingerprint(node, node_type)` is the answer of the class's IS_CHANGED; `file_identity(type, name)` stands for the
-    content of a file that an input names.
+    content of a file that an input names; for EMBEDDINGS, of one that a prompt may name, "" where it is not there.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class NodeKeys:
         spec = node_type.inputs.get(name)
         if spec is not None and spec.is_file and isinstance(value, str):
             return name, "file", value, self._file_identity(spec.type, value)
+        if isinstance(value, str) and (files := list(embedding_files(value))):
+            return name, "prompt", canonical(value), [self._file_identity(EMBEDDINGS, file) for file in files]
         return name, "value", canonical(value)
 
 

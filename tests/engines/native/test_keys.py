@@ -116,5 +116,18 @@ def test_a_file_is_in_the_key_by_its_content(keys: Keys) -> None:
     assert keys.of(plain(file="a.png")) != cat
 
 
+def test_a_textual_inversion_is_in_a_prompts_key_by_its_content(keys: Keys) -> None:
+    def key() -> bytes:
+        return keys.of(plain(x="a photo (embedding:style.v2:1.2), sharp"))
+
+    before = key()
+    keys.contents["style.v2.safetensors"] = "one"
+    one = key()
+    keys.contents["style.v2.safetensors"] = "two"
+    assert len({before, one, key()}) == 3
+    keys.contents["other.safetensors"] = "three"
+    assert key() == key()
+
+
 def test_a_node_that_asks_for_its_id_shares_its_key_with_no_other(keys: Keys) -> None:
     assert keys.of(("1", "Own", {})) != keys.of(("2", "Own", {}))
