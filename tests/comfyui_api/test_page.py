@@ -54,9 +54,9 @@ def test_the_pages_own_extensions_are_there(comfy: Any, address: str) -> None:
 
 
 def test_the_loaders_that_the_page_starts_with_are_told_of_as_absent(comfy: Any) -> None:
-    entry = comfy.ask("/object_info/UpscaleModelLoader")["UpscaleModelLoader"]
+    entry = comfy.ask("/object_info/StyleModelLoader")["StyleModelLoader"]
     assert "not on this deployment" in entry["display_name"]
-    graph = {"1": {"class_type": "UpscaleModelLoader", "inputs": {"model_name": "a"}}}
+    graph = {"1": {"class_type": "StyleModelLoader", "inputs": {"style_model_name": "a"}}}
     assert comfy.ask("/prompt", {"prompt": graph})[1]["error"]["type"] == "invalid_prompt"
 
 
