@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _MODULES = (
+    "alpha",
     "conditioning",
     "conditioning_area",
     "control",
@@ -33,6 +34,7 @@ _MODULES = (
     "sampling",
     "schedulers",
     "sigmas",
+    "strings",
     "text",
     "upscaling",
     "vae",

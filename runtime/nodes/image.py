@@ -178,7 +178,25 @@ class ImageFromBatch:
         return (image[start : start + length].clone(),)
 
 
+class GetImageSize:
+    """Width and height of a picture in pixels, and how many there are."""
+
+    RETURN_TYPES = ("INT", "INT", "INT")
+    RETURN_NAMES = ("width", "height", "batch_size")
+    FUNCTION = "get_size"
+    CATEGORY = "image"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> InputTypes:
+        return {"required": {"image": ("IMAGE",)}}
+
+    def get_size(self, image: Tensor) -> tuple[int, int, int]:
+        count, height, width = image.shape[:3]
+        return width, height, count
+
+
 NODE_CLASS_MAPPINGS: dict[str, type] = {
+    "GetImageSize": GetImageSize,
     "EmptyImage": EmptyImage,
     "ImageInvert": ImageInvert,
     "ImageBatch": ImageBatch,
@@ -189,6 +207,7 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {
     "ImageFromBatch": ImageFromBatch,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
+    "GetImageSize": "Get Image Size",
     "ImageInvert": "Invert Image",
     "ImageBatch": "Batch Images",
     "ImageCrop": "Image Crop",

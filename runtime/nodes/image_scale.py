@@ -106,6 +106,35 @@ class ImageScaleToTotalPixels:
         return (resize_image(image, made.width, made.height, upscale_method),)
 
 
+class ImageScaleToMaxDimension:
+    """A picture in its own proportions, its longer side of `largest_size` pixels."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+    CATEGORY = "image/upscaling"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> InputTypes:
+        return {
+            "required": {
+                "image": ("IMAGE",),
+                "upscale_method": choice("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"),
+                "largest_size": integer(512, 0, MAX_RESOLUTION, 1),
+            }
+        }
+
+    @staticmethod
+    def PICTURES(image: Tensor, largest_size: int, **_: object) -> Pictures:
+        count, height, width = image.shape[:3]
+        if height > width:
+            return Pictures(count, largest_size, round(width / height * largest_size))
+        return Pictures(count, round(height / width * largest_size), largest_size)
+
+    def upscale(self, image: Tensor, upscale_method: str, largest_size: int) -> tuple[Tensor]:
+        made = self.PICTURES(image, largest_size)
+        return (resize_image(image, made.width, made.height, upscale_method),)
+
+
 class ImagePadForOutpaint:
     """A picture with grey around it, and the mask of what is to be painted: the grey, faded into the picture."""
 
@@ -164,6 +193,7 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {
     "ImageScale": ImageScale,
     "ImageScaleBy": ImageScaleBy,
     "ImageScaleToTotalPixels": ImageScaleToTotalPixels,
+    "ImageScaleToMaxDimension": ImageScaleToMaxDimension,
     "ImagePadForOutpaint": ImagePadForOutpaint,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {

@@ -104,9 +104,17 @@ def _import_comfyui(path: Path, base: Path) -> Any:
         execution = importlib.import_module("execution")
         asyncio.run(importlib.import_module("nodes").init_extra_nodes(init_api_nodes=False))
         importlib.import_module("comfy.utils").set_progress_bar_enabled(False)
+        importlib.import_module("server").PromptServer.instance = _NobodyListens()
     except ImportError as exc:
         raise CheckoutError(f"{path} does not import: {exc}; install its requirements.txt without torchvision") from exc
     return execution
+
+
+class _NobodyListens:
+    """What nodes tell of themselves while they run goes to ComfyUI's server, which is not here."""
+
+    def send_progress_text(self, text: str, node_id: str) -> None:
+        """Tell nobody."""
 
 
 def _failure(messages: list[tuple[str, Mapping[str, Any]]]) -> str:

@@ -18,6 +18,7 @@ IMAGE_NODES: list[tuple[str, dict[str, Any]]] = [
     ("ImageScale", {"upscale_method": "area", "width": 0, "height": 0, "crop": "disabled"}),
     ("ImageScaleBy", {"upscale_method": "bilinear", "scale_by": 2.7}),
     ("ImageScaleToTotalPixels", {"upscale_method": "bilinear", "megapixels": 0.01}),
+    ("ImageScaleToMaxDimension", {"upscale_method": "area", "largest_size": 13}),
     ("ImagePadForOutpaint", {"left": 8, "top": 16, "right": 24, "bottom": 32, "feathering": 0}),
     ("RepeatImageBatch", {"amount": 3}),
     (
