@@ -71,3 +71,14 @@ class StepNoise:
 def seeded_generator(seed: int, device: torch.device) -> torch.Generator:
     """A generator of its own on `device`; seeds count modulo 2^64."""
     return torch.Generator(device=device).manual_seed(seed % _SEEDS)
+
+
+def following_generator(latent: Tensor, seed: int, device: torch.device | None = None) -> torch.Generator:
+    """The generator of ComfyUI's process on `device` (the latent's) once the noise of a run over `latent` is drawn.
+
+    That is drawn on the CPU: a GPU's generator is then only seeded.
+    """
+    generator = seeded_generator(seed, device or latent.device)
+    if generator.device.type == "cpu":
+        torch.randn(latent.shape, generator=generator)
+    return generator

@@ -183,6 +183,32 @@ class SDTurboScheduler:
         return (turbo_sigmas(model.prediction, steps, denoise),)
 
 
+class AlignYourStepsScheduler:
+    """Ten steps that were optimised for a family of models; other numbers lie between them."""
+
+    RETURN_TYPES = ("SIGMAS",)
+    FUNCTION = "get_sigmas"
+    CATEGORY = _CATEGORY
+
+    @classmethod
+    def INPUT_TYPES(cls) -> InputTypes:
+        return {
+            "required": {
+                "model_type": choice("SD1", "SDXL", "SVD"),
+                "steps": integer(10, 1, 10000),
+                "denoise": decimal(1.0, 0.0, 1.0, 0.01),
+            }
+        }
+
+    def get_sigmas(self, model_type: str, steps: int, denoise: float) -> tuple[Tensor]:
+        from runtime.diffusion.aligned_steps import aligned_sigmas
+
+        if denoise <= 0.0:
+            return (torch.empty(0),)
+        sigmas = aligned_sigmas(model_type, steps)
+        return (sigmas[-(round(steps * min(denoise, 1.0)) + 1) :],)
+
+
 NODE_CLASS_MAPPINGS: dict[str, type] = {
     "BasicScheduler": BasicScheduler,
     "KarrasScheduler": KarrasScheduler,
@@ -192,5 +218,6 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {
     "VPScheduler": VPScheduler,
     "BetaSamplingScheduler": BetaSamplingScheduler,
     "SDTurboScheduler": SDTurboScheduler,
+    "AlignYourStepsScheduler": AlignYourStepsScheduler,
 }
 NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}

@@ -13,7 +13,7 @@ from scripts.parity.case_file import CASES, EXPECTED, Case, write_cases
 LISTS = (
     "pictures", "families", "samplers", "schedules", "custom_sampling", "conditionings", "latents", "inpainting",
     "images", "inputs", "masks", "prompts", "values", "further_sampling", "further_latents", "further_images",
-    "model_patches", "loras", "upscaling", "controls", "texts_and_alpha", "found_at_random",
+    "model_patches", "loras", "upscaling", "controls", "texts_and_alpha", "sampler_nodes", "found_at_random",
 )  # fmt: skip
 
 

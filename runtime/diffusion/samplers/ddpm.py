@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
 from runtime.diffusion.samplers.walk import Walk, slope
@@ -29,4 +32,31 @@ def lcm(walk: Walk, x: Tensor) -> Tensor:
         x = walk.predict(x, step)
         if step.sigma_next > 0:
             x = walk.prediction.noise_scaling(step.sigma_next, noise(step.sigma, step.sigma_next), x)
+    return x
+
+
+def lcm_upscale(
+    walk: Walk,
+    x: Tensor,
+    *,
+    ratio: float,
+    enlarging_steps: int | None,
+    enlarge: Callable[[Tensor, int, int], Tensor],
+) -> Tensor:
+    """The same with the denoised latent made larger in each of the first steps, evenly up to `ratio` times its sides.
+
+    `enlarge(latent, width, height)`; `enlarging_steps` None is the first half of the walk. The noise is what follows
+    the run's first noise in the same generator.
+    """
+    levels = len(walk.sigmas)
+    count = max(levels // 2, 1) if enlarging_steps is None else min(enlarging_steps, levels)
+    ratios = torch.linspace(1.0, ratio, count + 1, dtype=torch.float64)[1:].tolist()
+    height, width = x.shape[-2:]
+    noise = walk.following_noise(x)
+    for step in walk:
+        x = walk.predict(x, step)
+        if step.index < count:
+            x = enlarge(x, round(width * ratios[step.index]), round(height * ratios[step.index]))
+        if step.sigma_next > 0:
+            x = x + noise(x) * step.sigma_next
     return x

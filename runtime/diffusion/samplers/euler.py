@@ -47,3 +47,12 @@ def euler_ancestral_cfg_pp(walk: Walk, x: Tensor, *, eta: float = 1.0, s_noise: 
 def euler_cfg_pp(walk: Walk, x: Tensor) -> Tensor:
     """CFG++ without noise between the steps (Chung et al. 2024, arXiv:2406.08070, algorithm 2)."""
     return euler_ancestral_cfg_pp(walk, x, eta=0.0, s_noise=0.0)
+
+
+def euler_pp(walk: Walk, x: Tensor) -> Tensor:
+    """Euler's method with the negative prompt's x0 added to x and the guided one taken off, as in ComfyUI's node."""
+    for step in walk:
+        denoised, negative = walk.predict_with_negative(x, step)
+        direction = slope(x - denoised + negative, step.sigma, denoised)
+        x = x + direction * (step.sigma_next - step.sigma)
+    return x

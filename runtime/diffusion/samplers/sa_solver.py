@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from runtime.diffusion.prediction import Prediction
 from runtime.diffusion.samplers.lagrange import lagrange_integrals
 from runtime.diffusion.samplers.walk import NoiseSource, Step, Walk
 
@@ -27,15 +28,18 @@ def sa_solver(
     corrector_order: int = 4,
     use_pece: bool = False,
     simple_order_2: bool = False,
+    percents_of: Prediction | None = None,
 ) -> Tensor:
-    """The paper's algorithm 1: noise of `eta` between the two percents of the model's range, an ODE elsewhere.
+    """The paper's algorithm 1: noise of `eta` between the two percents of a model's range, an ODE elsewhere.
 
+    The model is that of the walk, unless `percents_of` is given.
     With `use_pece` the corrected state is evaluated again. Like ComfyUI's it hands out the corrected state, not the
     predicted one, where the walk does not end at 0.
     """
     if walk.steps < 1:
         return x
-    high, low = (walk.prediction.percent_to_sigma(percent) for percent in (sde_start_percent, sde_end_percent))
+    prediction = percents_of or walk.prediction
+    high, low = (prediction.percent_to_sigma(percent) for percent in (sde_start_percent, sde_end_percent))
     adams = _Adams(walk, x, tau=eta, between=(low, high), s_noise=s_noise, simple_order_2=simple_order_2)
     predicted = x
     for step in walk:

@@ -11,14 +11,14 @@ from typing import Any
 from torch import Tensor
 
 from runtime.diffusion.samplers.adams import ipndm, ipndm_v, lms
-from runtime.diffusion.samplers.ddpm import ddpm, lcm
+from runtime.diffusion.samplers.ddpm import ddpm, lcm, lcm_upscale
 from runtime.diffusion.samplers.deis import deis
 from runtime.diffusion.samplers.dpm_2 import dpm_2, dpm_2_ancestral
 from runtime.diffusion.samplers.dpm_solver import dpm_adaptive, dpm_fast
 from runtime.diffusion.samplers.dpmpp import dpmpp_2m, dpmpp_2m_cfg_pp, dpmpp_2s_ancestral, dpmpp_2s_ancestral_cfg_pp
 from runtime.diffusion.samplers.dpmpp_sde import dpmpp_2m_sde, dpmpp_3m_sde, dpmpp_sde
 from runtime.diffusion.samplers.er_sde import er_sde
-from runtime.diffusion.samplers.euler import euler, euler_ancestral, euler_ancestral_cfg_pp, euler_cfg_pp
+from runtime.diffusion.samplers.euler import euler, euler_ancestral, euler_ancestral_cfg_pp, euler_cfg_pp, euler_pp
 from runtime.diffusion.samplers.gradient_estimation import gradient_estimation, gradient_estimation_cfg_pp
 from runtime.diffusion.samplers.heun import heun, heunpp2
 from runtime.diffusion.samplers.res_multistep import (
@@ -83,6 +83,9 @@ SAMPLERS: Mapping[str, SamplerFunction] = MappingProxyType(
 )
 SAMPLER_NAMES = tuple(SAMPLERS)
 
+# Those that only a node of their own gives, by names that are nowhere but here.
+_UNLISTED: Mapping[str, SamplerFunction] = MappingProxyType({"euler_pp": euler_pp, "lcm_upscale": lcm_upscale})
+
 # KSampler gives these one more sigma and leaves out the last but one, near which their second evaluation is unstable.
 DROP_PENULTIMATE_SIGMA = frozenset({"dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"})
 
@@ -96,7 +99,7 @@ class Sampler:
 
     def run(self, walk: Walk, x: Tensor) -> Tensor:
         """Sample from `x` (B, C, h, w), noisy as the walk's first sigma says."""
-        return SAMPLERS[self.name](walk, x, **self.options)
+        return (SAMPLERS.get(self.name) or _UNLISTED[self.name])(walk, x, **self.options)
 
     @property
     def redraws_masked_noise(self) -> bool:
@@ -109,6 +112,6 @@ def sampler_by_name(name: str, **options: Any) -> Sampler:
 
     Raises InvalidRequest for a name that is not in `SAMPLER_NAMES`.
     """
-    if name not in SAMPLERS:
+    if name not in SAMPLERS and name not in _UNLISTED:
         raise InvalidRequest(f"sampler {name!r} is unknown, expected one of {', '.join(SAMPLER_NAMES)}")
     return Sampler(name=name, options=options)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from runtime.diffusion.brownian import BrownianNoise
-from runtime.diffusion.noise import StepNoise
+from runtime.diffusion.noise import StepNoise, following_generator
 from runtime.diffusion.prediction import Prediction
 
 NoiseSource = Callable[[Tensor, Tensor], Tensor]
@@ -73,6 +73,11 @@ class Walk:
     def step_noise(self, x: Tensor) -> NoiseSource:
         """Noise of the latent's shape, independent from call to call."""
         return StepNoise(x, self.seed)
+
+    def following_noise(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """Noise of the shape of what it is given, after that of the first latent `x` in the run's own generator."""
+        generator = following_generator(x, self.seed)
+        return lambda like: torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
 
     def brownian_noise(self, x: Tensor, *, on_cpu: bool) -> NoiseSource:
         """Noise of the latent's shape, consistent between small and large steps."""
