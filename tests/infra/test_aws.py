@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from boto3.session import Session
 from botocore.exceptions import ClientError
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.core import set_initial_no_auth_action_count
+from moto.dynamodb.responses import DynamoHandler
 from PIL import Image
 
 from handlers import sqs_worker
@@ -227,6 +229,44 @@ def test_a_worker_may_do_its_work_and_nothing_else(session: Session) -> None:
         assert refused(dynamodb.delete_table, TableName=table)
         assert refused(sqs.purge_queue, QueueUrl=queue)
         assert refused(worker.client("iam").list_users)
+
+    check()
+
+
+@pytest.fixture
+def table_rights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto holds a call to DynamoDB against a policy as one on "*": tell it the table, or its index, as AWS does."""
+
+    def resource(handler: DynamoHandler) -> str:
+        name, index = handler.body.get("TableName", "*"), handler.body.get("IndexName")
+        arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}"
+        return f"{arn}/index/{index}" if index else arn
+
+    monkeypatch.setattr(DynamoHandler, "_determine_resource", resource, raising=False)
+
+
+@pytest.mark.usefixtures("table_rights")
+def test_a_worker_may_lead_a_job_through_the_table_and_see_no_other(session: Session) -> None:
+    deployed = made(session)
+    worker = session_with(session, deployed.outputs["WorkerPolicy"])
+    keys = worker.get_credentials()
+    assert keys is not None
+    access = AwsAccess(region=REGION, access_key_id=keys.access_key, secret_access_key=keys.secret_key)
+    table, documents = deployed.outputs["Table"], deployed.outputs["Documents"]
+    jobs = DynamoJobStore(table, access=access, blobs=S3ArtifactStore(deployed.outputs["Bucket"], access=access))
+    dynamodb = worker.client("dynamodb")
+
+    @set_initial_no_auth_action_count(0)
+    def check() -> None:
+        claim = jobs.claim(FACTS, worker_id="w")
+        assert isinstance(claim, Claim)
+        jobs.finish(jobs.renew(claim), Outcome(status=Status.COMPLETED))
+        assert [job.job_id for job in jobs.list_by_user("t", "anonymous").jobs] == ["j"]
+        assert jobs.due(0) == []
+        assert refused(dynamodb.scan, TableName=table)
+        assert refused(dynamodb.delete_item, TableName=table, Key={"pk": {"S": "t#j"}})
+        assert refused(dynamodb.get_item, TableName=documents, Key={"pk": {"S": "a"}, "sk": {"S": "b"}})
+        assert refused(dynamodb.get_item, TableName="somebody-elses", Key={"pk": {"S": "a"}})
 
     check()
 
