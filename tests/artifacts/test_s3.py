@@ -116,7 +116,7 @@ def test_a_store_that_refuses_is_named_with_its_code_alone(s3rver_access: AwsAcc
         StorageUnavailable, match=r"put of artifact 'outputs/a.png' in S3 bucket 'missing' failed"
     ) as raised:
         store.put(KEY, b"x", "image/png")
-    assert raised.value.message.endswith("failed: NoSuchBucket (404)")
+    assert raised.value.message.endswith("failed: NoSuchBucket (404): make the bucket, or correct S3_BUCKET and AWS_REGION")
     assert raised.value.retryable
 
 
