@@ -116,7 +116,8 @@ def test_a_store_that_refuses_is_named_with_its_code_alone(s3rver_access: AwsAcc
         StorageUnavailable, match=r"put of artifact 'outputs/a.png' in S3 bucket 'missing' failed"
     ) as raised:
         store.put(KEY, b"x", "image/png")
-    assert raised.value.message.endswith("failed: NoSuchBucket (404): make the bucket, or correct S3_BUCKET and AWS_REGION")
+    advice = "make the bucket, or correct S3_BUCKET and AWS_REGION"
+    assert raised.value.message.endswith(f"failed: NoSuchBucket (404): {advice}")
     assert raised.value.retryable
 
 
