@@ -102,7 +102,7 @@ class ControlNet(Encoder):
         self.control_spec = spec
         skips = skip_channels(spec.encoder)
         self.hint = _Hint(spec.hint_channels)
-        self.outs = nn.ModuleList(nn.ModuleList([Conv2d(channels, channels, 1)]) for channels in skips)
+        self.outs = nn.ModuleList(nn.Sequential(Conv2d(channels, channels, 1)) for channels in skips)
         self.middle_out = Conv2d(skips[-1], skips[-1], 1)
         self.union = _Union(spec) if spec.kinds else None
 
@@ -138,7 +138,7 @@ class ControlNet(Encoder):
             x = through(block, x, given)
             if index == 0:
                 x = x + seen
-            skips.append(out[0](x))  # type: ignore[index]  # a ModuleList, as all of them
+            skips.append(out(x))
         return Residuals(skips=skips, middle=self.middle_out(through(self.middle_block, x, given)))
 
 
