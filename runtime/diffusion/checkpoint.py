@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from runtime.diffusion.unet import UNet
 from runtime.diffusion.vae import Autoencoder
 from runtime.diffusion.vae_names import original_names
 from runtime.errors import ModelCorrupt
-from runtime.models.tensor_file import TensorFile, open_tensors
+from runtime.models.tensor_file import TensorFile, naming, open_tensors
 
 # What an autoencoder is made of; training checkpoints keep more beside it.
 _VAE_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
@@ -72,7 +70,7 @@ def load_checkpoint(
     float32 on a CPU and float16 on a GPU. Each tensor is read once, into the memory in which it stays. Raises
     ModelCorrupt or ModelUnsafe, naming the file and its fault.
     """
-    with open_tensors(path, may_map=may_map) as file, _naming(path):
+    with open_tensors(path, may_map=may_map) as file, naming(path):
         shapes = file.shapes
         layout = detect(shapes)
         wanted = dtype or default_dtype(device)
@@ -89,7 +87,7 @@ def load_vae(
     path: Path, *, device: torch.device, dtype: torch.dtype | None = None, may_map: bool = True
 ) -> Autoencoder:
     """The autoencoder in the file at `path`: alone, or that of a checkpoint. Else as `load_checkpoint`."""
-    with open_tensors(path, may_map=may_map) as file, _naming(path):
+    with open_tensors(path, may_map=may_map) as file, naming(path):
         prefix = VAE_PREFIX if _has(file, VAE_PREFIX) else ""
         return _autoencoder(file, prefix, device, dtype or default_dtype(device))
 
@@ -125,17 +123,6 @@ def vae_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
         return dtype
     has_bfloat16 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= _FIRST_WITH_BFLOAT16
     return torch.bfloat16 if has_bfloat16 else torch.float32
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name before the message of a ModelCorrupt that does not have it."""
-    try:
-        yield
-    except ModelCorrupt as exc:
-        if str(path) in exc.message:
-            raise
-        raise ModelCorrupt(f"{path}: {exc.message}") from exc
 
 
 def _has(file: TensorFile, prefix: str) -> bool:

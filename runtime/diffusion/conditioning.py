@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from runtime.diffusion.area import Area
-from runtime.diffusion.control import Control
 from runtime.diffusion.inpaint import inpaint_channels
 from runtime.diffusion.model import DiffusionModel
+
+if TYPE_CHECKING:
+    from runtime.diffusion.control import Control
 
 Conditioning = Sequence[Sequence[Any]]
 

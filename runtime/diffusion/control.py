@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from runtime.diffusion.checkpoint import default_dtype
+from runtime.diffusion.conditioning import for_batch
 from runtime.diffusion.control_names import plain_names
 from runtime.diffusion.control_net import ControlNet, ControlSpec, control_spec
 from runtime.diffusion.cropping import cut_to_aspect
@@ -20,7 +22,7 @@ from runtime.diffusion.moving import moved
 from runtime.diffusion.shape_tree import Shapes, ShapeTree
 from runtime.diffusion.unet import Residuals
 from runtime.errors import ModelCorrupt
-from runtime.models.tensor_file import open_tensors
+from runtime.models.tensor_file import naming, open_tensors
 
 if TYPE_CHECKING:
     from runtime.diffusion.model import DiffusionModel
@@ -142,8 +144,7 @@ class Controls:
         pictures = self._pictures[key]
         if len(pictures) == 1:
             return pictures
-        each = len(x) // shares
-        return pictures[[index % each % len(pictures) for index in range(len(x))]]
+        return for_batch(pictures, len(x) // shares).repeat(shares, 1, 1, 1)
 
 
 def _in_order(control: Control) -> Iterator[Control]:
@@ -176,21 +177,18 @@ def _sums(ones: Sequence[Tensor | None], others: Sequence[Tensor | None]) -> lis
     return [b if a is None else a if b is None else a + b for a, b in pairs]
 
 
-def load_control(path: Path, *, device: torch.device, dtype: torch.dtype, may_map: bool = True) -> ControlModel:
-    """The ControlNet in the file at `path`, on `device` in `dtype`.
+def load_control(
+    path: Path, *, device: torch.device, dtype: torch.dtype | None = None, may_map: bool = True
+) -> ControlModel:
+    """The ControlNet in the file at `path`, on `device`; `dtype` and `may_map` are as of `load_checkpoint`.
 
-    Without `may_map` it shares no memory with the file. Raises ModelCorrupt or ModelUnsafe, naming the file and its
-    fault.
+    Raises ModelCorrupt or ModelUnsafe, naming the file and its fault.
     """
-    with open_tensors(path, may_map=may_map) as file:
-        try:
-            spec, names = _layout(file.shapes)
-            found = file.tensors(names.values(), device=device, dtype=dtype)
-            network = ControlNet.from_tensors(spec, {name: found[stored] for name, stored in names.items()})
-        except ModelCorrupt as exc:
-            if str(path) in exc.message:
-                raise
-            raise ModelCorrupt(f"{path}: {exc.message}") from exc
+    dtype = dtype or default_dtype(device)
+    with open_tensors(path, may_map=may_map) as file, naming(path):
+        spec, names = _layout(file.shapes)
+        found = file.tensors(names.values(), device=device, dtype=dtype)
+        network = ControlNet.from_tensors(spec, {name: found[stored] for name, stored in names.items()})
     return ControlModel(network=network, device=device, dtype=dtype, pools=path.stem.endswith(_POOLED_ENDS))
 
 

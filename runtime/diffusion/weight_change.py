@@ -106,8 +106,8 @@ class Factors:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hadamard(Change):
-    """Two low-rank matrices multiplied element by element: LoHa (Hyeon-Woo et al. 2021, arXiv:2108.06098)."""
+class _OfTwo(Change):
+    """A change that two matrices make."""
 
     first: Factors
     second: Factors
@@ -116,6 +116,10 @@ class Hadamard(Change):
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
         return *self.first.parts, *self.second.parts
+
+
+class Hadamard(_OfTwo):
+    """Two low-rank matrices multiplied element by element: LoHa (Hyeon-Woo et al. 2021, arXiv:2108.06098)."""
 
     @property
     def scale(self) -> float:
@@ -125,20 +129,11 @@ class Hadamard(Change):
         return (self.first.multiplied(like) * self.second.multiplied(like)).reshape(like.shape)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kronecker(Change):
+class Kronecker(_OfTwo):
     """The Kronecker product of two matrices: LoKr (Yeh et al. 2023, arXiv:2309.14859).
 
     `alpha` counts only where one of the two is low-rank.
     """
-
-    first: Factors
-    second: Factors
-    alpha: float | None = None
-
-    @property
-    def tensors(self) -> tuple[Tensor | None, ...]:
-        return *self.first.parts, *self.second.parts
 
     @property
     def scale(self) -> float:

@@ -74,11 +74,10 @@ class Loadings:
         return vae.on(device, dtype=vae_dtype(device, self._dtype or default_dtype(device)))
 
     def _load_control(self, path: Path, device: torch.device) -> ControlModel:
-        from runtime.diffusion.checkpoint import default_dtype
         from runtime.diffusion.control import load_control
 
         dtype, may_map = self._wanted(device)
-        return load_control(path, device=device, dtype=dtype or default_dtype(device), may_map=may_map)
+        return load_control(path, device=device, dtype=dtype, may_map=may_map)
 
     def _load_upscaler(self, path: Path, device: torch.device) -> Upscaler:
         from runtime.upscaling.upscaler import load_upscaler

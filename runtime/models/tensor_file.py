@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
+
+from runtime.errors import ModelCorrupt
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +43,17 @@ class TensorFile(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None: ...
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's name before the message of a ModelCorrupt that does not have it."""
+    try:
+        yield
+    except ModelCorrupt as exc:
+        if str(path) in exc.message:
+            raise
+        raise ModelCorrupt(f"{path}: {exc.message}") from exc
 
 
 def open_tensors(path: Path, *, may_map: bool = True) -> TensorFile:

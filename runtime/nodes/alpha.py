@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 
 from runtime.nodes.inputs import InputTypes
 from runtime.nodes.mask import flat
+from runtime.nodes.resize import resize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,8 @@ class JoinImageWithAlpha:
         return {"required": {"image": ("IMAGE",), "alpha": ("MASK",)}}
 
     def execute(self, image: Tensor, alpha: Tensor) -> tuple[Tensor]:
-        mask = F.interpolate(flat(alpha)[:, None], size=image.shape[1:3], mode="bilinear")[:, 0]
+        height, width = image.shape[1:3]
+        mask = resize(flat(alpha)[:, None], width, height, "bilinear")[:, 0]
         count = min(len(image), len(mask))
         return (torch.cat((image[:count, ..., :3], 1.0 - mask[:count, ..., None]), dim=-1),)
 

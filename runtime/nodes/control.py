@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.errors import InputRejected
-from runtime.nodes.inputs import Conditioning, InputTypes, choice, decimal
+from runtime.nodes.inputs import Conditioning, InputTypes, check_channels, choice, decimal
 from runtime.nodes.protocol import CONTEXT, ModelFiles, NodeContext
 
 if TYPE_CHECKING:
@@ -143,9 +142,7 @@ def _controlled(
     """The conditionings, every entry under one more control; entries that shared a control share the new one too."""
     from runtime.diffusion.control import Control
 
-    channels = control_net.picture_channels
-    if image.shape[-1] != channels:
-        raise InputRejected(f"the ControlNet takes pictures of {channels} channels, but image has {image.shape[-1]}")
+    check_channels(image, control_net.picture_channels, "ControlNet")
     picture = image.movedim(-1, 1)
     made: dict[Control | None, Control] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.errors import NodeFailed
+from runtime.errors import InputRejected, NodeFailed
 
 Latent = dict[str, Any]
 Conditioning = list[list[Any]]
@@ -55,6 +55,12 @@ def present(value: Any, node: str, what: str) -> Any:
     if value is None:
         raise NodeFailed(f"{node}: its {what} is None: the checkpoint that it comes from holds no {what}")
     return value
+
+
+def check_channels(image: Any, count: int, taker: str) -> None:
+    """Pass if the IMAGE has `count` channels; else raises InputRejected, which says that `taker` takes no other."""
+    if image.shape[-1] != count:
+        raise InputRejected(f"the {taker} takes pictures of {count} channels, but image has {image.shape[-1]}")
 
 
 def _bounded(

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from runtime.diffusion.model import DiffusionModel
     from runtime.diffusion.sampling import Sampler
 
-_CATEGORY = "sampling/custom_sampling/samplers"
 _UPSCALE_METHODS = ("bislerp", "nearest-exact", "bilinear", "area", "bicubic")
 _NOISE_DEVICES = ("gpu", "cpu")
 _ODE = "ODE"
@@ -36,12 +35,16 @@ def _sampler(name: str, **options: Any) -> tuple[Sampler]:
     return (sampler_by_name(name, **options),)
 
 
-class KSamplerSelect:
-    """A sampler by its name."""
+class _SamplerNode:
+    """A node that gives a sampler."""
 
     RETURN_TYPES = ("SAMPLER",)
     FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
+    CATEGORY = "sampling/custom_sampling/samplers"
+
+
+class KSamplerSelect(_SamplerNode):
+    """A sampler by its name."""
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -53,12 +56,8 @@ class KSamplerSelect:
         return _sampler(sampler_name)
 
 
-class SamplerEulerAncestral:
+class SamplerEulerAncestral(_SamplerNode):
     """Euler's method with noise put back after each step."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -68,12 +67,8 @@ class SamplerEulerAncestral:
         return _sampler("euler_ancestral", eta=eta, s_noise=s_noise)
 
 
-class SamplerEulerAncestralCFGPP:
+class SamplerEulerAncestralCFGPP(_SamplerNode):
     """The same, guided as CFG++ does (Chung et al. 2024, arXiv:2406.08070)."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -83,11 +78,9 @@ class SamplerEulerAncestralCFGPP:
         return _sampler("euler_ancestral_cfg_pp", eta=eta, s_noise=s_noise)
 
 
-class SamplerEulerCFGpp:
+class SamplerEulerCFGpp(_SamplerNode):
     """Euler's method as CFG++ guides it, or "alternative": with a direction of its own (`euler_pp`)."""
 
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
     CATEGORY = "_for_testing"
 
     @classmethod
@@ -98,12 +91,8 @@ class SamplerEulerCFGpp:
         return _sampler("euler_cfg_pp" if version == "regular" else "euler_pp")
 
 
-class SamplerLMS:
+class SamplerLMS(_SamplerNode):
     """Linear multistep over up to `order` slopes."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -113,12 +102,8 @@ class SamplerLMS:
         return _sampler("lms", order=order)
 
 
-class SamplerDPMPP2SAncestral:
+class SamplerDPMPP2SAncestral(_SamplerNode):
     """DPM-Solver++ of second order in single steps, with noise put back after each."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -128,12 +113,8 @@ class SamplerDPMPP2SAncestral:
         return _sampler("dpmpp_2s_ancestral", eta=eta, s_noise=s_noise)
 
 
-class SamplerDPMPPSDE:
+class SamplerDPMPPSDE(_SamplerNode):
     """The stochastic DPM-Solver++ in single steps, its inner point at the share `r` of a step."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -143,12 +124,8 @@ class SamplerDPMPPSDE:
         return _sampler(_drawn_on(noise_device, "dpmpp_sde"), eta=eta, s_noise=s_noise, r=r)
 
 
-class SamplerDPMPP2MSDE:
+class SamplerDPMPP2MSDE(_SamplerNode):
     """The stochastic DPM-Solver++, multistep of second order."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -160,12 +137,8 @@ class SamplerDPMPP2MSDE:
         return _sampler(name, eta=eta, s_noise=s_noise, solver_type=solver_type)
 
 
-class SamplerDPMPP3MSDE:
+class SamplerDPMPP3MSDE(_SamplerNode):
     """The stochastic DPM-Solver++, multistep of third order."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -175,12 +148,8 @@ class SamplerDPMPP3MSDE:
         return _sampler(_drawn_on(noise_device, "dpmpp_3m_sde"), eta=eta, s_noise=s_noise)
 
 
-class SamplerDPMAdaptative:
+class SamplerDPMAdaptative(_SamplerNode):
     """DPM-Solver with steps as long as the error allows (Lu et al. 2022, arXiv:2206.00927, appendix C)."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -203,12 +172,8 @@ class SamplerDPMAdaptative:
         return _sampler("dpm_adaptive", **options)
 
 
-class SamplerERSDE:
+class SamplerERSDE(_SamplerNode):
     """A solver of the extended reverse-time SDE (Cui et al. 2023, arXiv:2309.06169), or of another."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -225,12 +190,8 @@ class SamplerERSDE:
         return _sampler("er_sde", s_noise=s_noise, max_stage=max_stage, noise_scaler=reverse_time_noise(eta))
 
 
-class SamplerSASolver:
+class SamplerSASolver(_SamplerNode):
     """SA-Solver with noise between two shares of the model's way from noise to picture (arXiv:2309.05019)."""
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:
@@ -252,15 +213,11 @@ class SamplerSASolver:
         return _sampler("sa_solver", percents_of=model.prediction, **options)
 
 
-class SamplerLCMUpscale:
+class SamplerLCMUpscale(_SamplerNode):
     """A consistency model's sampler that enlarges the latent on the way, by `scale_ratio` in `scale_steps` steps.
 
     -1 takes the first half of the steps for it.
     """
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "get_sampler"
-    CATEGORY = _CATEGORY
 
     @classmethod
     def INPUT_TYPES(cls) -> InputTypes:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.errors import InputRejected
-from runtime.nodes.inputs import InputTypes
+from runtime.nodes.inputs import InputTypes, check_channels
 from runtime.nodes.pictures import Pictures
 from runtime.nodes.protocol import CONTEXT, ModelFiles, NodeContext
 
@@ -52,10 +51,7 @@ class ImageUpscaleWithModel:
         return Pictures(count, height * upscale_model.scale, width * upscale_model.scale)
 
     def upscale(self, upscale_model: Upscaler, image: Tensor, context: NodeContext) -> tuple[Tensor]:
-        if image.shape[-1] != _CHANNELS:
-            raise InputRejected(
-                f"the upscale model takes pictures of {_CHANNELS} channels, but image has {image.shape[-1]}"
-            )
+        check_channels(image, _CHANNELS, "upscale model")
         return (upscale_model.upscale(image, on_tile=context.step),)
 
 

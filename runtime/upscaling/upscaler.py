@@ -13,8 +13,7 @@ from runtime.diffusion.layers import size_bytes
 from runtime.diffusion.moving import moved
 from runtime.diffusion.shape_tree import Shapes
 from runtime.diffusion.tiling import map_tiles, tile_count
-from runtime.errors import ModelCorrupt
-from runtime.models.tensor_file import open_tensors
+from runtime.models.tensor_file import naming, open_tensors
 from runtime.upscaling.layout import read_layout
 from runtime.upscaling.networks import build_network
 
@@ -74,15 +73,10 @@ def load_upscaler(path: Path, *, device: torch.device, may_map: bool = True) -> 
 
     Raises ModelCorrupt or ModelUnsafe, naming the file and its fault.
     """
-    with open_tensors(path, may_map=may_map) as file:
-        try:
-            spec, names = read_layout(file.shapes)
-            tensors = file.tensors(names.values(), device=device, dtype=torch.float32)
-            return Upscaler(build_network(spec, tensors, names), scale=spec.scale, device=device)
-        except ModelCorrupt as exc:
-            if str(path) in exc.message:
-                raise
-            raise ModelCorrupt(f"{path}: {exc.message}") from exc
+    with open_tensors(path, may_map=may_map) as file, naming(path):
+        spec, names = read_layout(file.shapes)
+        tensors = file.tensors(names.values(), device=device, dtype=torch.float32)
+        return Upscaler(build_network(spec, tensors, names), scale=spec.scale, device=device)
 
 
 def check_upscaler(shapes: Shapes) -> None:
